@@ -1,0 +1,3 @@
+//! Baselines: which controls are wanted, with which values.
+
+pub mod control;

@@ -1,0 +1,302 @@
+//! Facts: what was seen on a host, or why it could not be seen.
+//!
+//! Facts are plain data. They serialise (`check --save-facts`, `check --facts`), so judging and planning never need a host.
+//! Observing fills them (`kinds::*::observe` through [`crate::host`]); judging only reads them.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// One thing that was looked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fact<T> {
+    /// It is there, and this is it.
+    Known(T),
+    /// It is certainly not there.
+    Absent,
+    /// It could not be looked at; the text names the path and the errno or API error.
+    Unknown(String),
+}
+
+impl<T> Default for Fact<T> {
+    /// Nobody looked: never to be taken for `Absent`.
+    fn default() -> Self {
+        Fact::Unknown("not looked at".into())
+    }
+}
+
+impl<T> Fact<T> {
+    /// The value, if it was seen.
+    pub fn known(&self) -> Option<&T> {
+        match self {
+            Fact::Known(value) => Some(value),
+            Fact::Absent | Fact::Unknown(_) => None,
+        }
+    }
+
+    /// Whether it is certainly not there.
+    pub fn is_absent(&self) -> bool {
+        matches!(self, Fact::Absent)
+    }
+}
+
+/// Bytes of a file; text serialises as text, anything else as hexadecimal.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Content(pub Vec<u8>);
+
+impl Serialize for Content {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::SerializeMap;
+        let mut map = serializer.serialize_map(Some(1))?;
+        match std::str::from_utf8(&self.0) {
+            Ok(text) => map.serialize_entry("text", text)?,
+            Err(_) => map.serialize_entry("hex", &self.0.iter().map(|b| format!("{b:02x}")).collect::<String>())?,
+        }
+        map.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for Content {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "snake_case", deny_unknown_fields)]
+        enum Form {
+            Text(String),
+            Hex(String),
+        }
+        match Form::deserialize(deserializer)? {
+            Form::Text(text) => Ok(Content(text.into_bytes())),
+            Form::Hex(hex) => {
+                let digits = hex
+                    .as_bytes()
+                    .chunks(2)
+                    .map(|pair| std::str::from_utf8(pair).ok().and_then(|pair| u8::from_str_radix(pair, 16).ok()));
+                digits.collect::<Option<Vec<u8>>>().map(Content).ok_or_else(|| serde::de::Error::custom("bad hexadecimal"))
+            }
+        }
+    }
+}
+
+/// What kind of file system object a path names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FileKind {
+    /// Regular file.
+    File,
+    /// Directory.
+    Dir,
+    /// Unix socket.
+    Socket,
+    /// Symbolic link that was not followed.
+    Symlink,
+    /// FIFO, device: never touched.
+    Other,
+}
+
+/// One file system object, seen through one descriptor.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileFact {
+    /// The path after following trusted symbolic links, absolute within the root; equals the asked path when there were none.
+    pub real_path: String,
+    /// What it is.
+    pub kind: FileKind,
+    /// Permission bits, `07777`.
+    pub mode: u32,
+    /// Numeric owner.
+    pub uid: u32,
+    /// Numeric group.
+    pub gid: u32,
+    /// Hard links.
+    pub nlink: u64,
+    /// Device number.
+    pub dev: u64,
+    /// Inode number.
+    pub ino: u64,
+    /// Modification time, nanoseconds since 1970.
+    pub mtime_ns: i64,
+    /// Size in bytes.
+    pub size: u64,
+    /// Access ACL as `user:1000:rw-` entries beyond owner, group and other; empty when there is none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub acl: Vec<AclEntry>,
+    /// The bytes, when they were asked for and it is a regular file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<Content>,
+}
+
+/// One entry of an access ACL that the mode bits don't show.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AclEntry {
+    /// Whom it is for.
+    pub who: AclWho,
+    /// Permission bits rwx, already limited by the ACL's mask: 0–7.
+    pub bits: u32,
+}
+
+/// Whom an ACL entry is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AclWho {
+    /// A named user, by number.
+    User(u32),
+    /// The owning group (the mode's group bits hold the mask where an ACL exists).
+    OwningGroup,
+    /// A named group, by number.
+    Group(u32),
+}
+
+/// Everything that was seen on one host.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Facts {
+    /// Format of this document: `harden/facts/1`.
+    pub schema: String,
+    /// The machine.
+    pub host: HostFacts,
+    /// File system objects by the path that was asked for (absolute within the root).
+    pub files: BTreeMap<String, Fact<FileFact>>,
+    /// Patterns, and the paths that matched.
+    pub globs: BTreeMap<String, Fact<Vec<String>>>,
+    /// dockerd.
+    pub daemon: DaemonFacts,
+    /// systemd units by name, merged from unit file and drop-ins.
+    pub units: BTreeMap<String, Fact<UnitFacts>>,
+    /// The audit subsystem.
+    pub audit: AuditFacts,
+    /// Numbers of the users that controls name, in this root's own database.
+    pub users: BTreeMap<String, Fact<u32>>,
+    /// Numbers of the groups that controls name.
+    pub groups: BTreeMap<String, Fact<u32>>,
+}
+
+/// The machine.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct HostFacts {
+    /// Its name; of an image tree, the content of its /etc/hostname.
+    pub hostname: String,
+    /// `/`, or the image tree that was given with `--root`.
+    pub root: String,
+    /// Whether this is a running host (`/`) rather than an image tree.
+    pub live: bool,
+    /// What starts services here.
+    pub service_manager: ServiceManager,
+    /// SELinux: `Known(true)` enforcing, `Known(false)` permissive, `Absent` off.
+    pub selinux_enforcing: Fact<bool>,
+    /// Whether bridge traffic can be filtered: the br_netfilter module is loaded or built in.
+    pub br_netfilter: Fact<bool>,
+    /// The effective user is root (or the tree belongs to the user).
+    pub privileged: bool,
+}
+
+/// What starts services on a host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ServiceManager {
+    /// systemd is PID 1.
+    Systemd,
+    /// OpenRC.
+    Openrc,
+    /// System V init scripts.
+    Sysv,
+    /// None that was recognised, or an image tree.
+    #[default]
+    None,
+}
+
+/// What is known of dockerd.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct DaemonFacts {
+    /// Why it counts as installed (a binary, a unit, a process, a configuration file), or `Absent`.
+    pub installed: Fact<String>,
+    /// The running dockerd.
+    pub process: Fact<ProcessFact>,
+    /// The configuration file that it reads (`--config-file`, else the default).
+    pub config_file: String,
+    /// The engine's version, with where it was read.
+    pub version: Fact<String>,
+    /// What the Engine API says; `Absent` when no daemon runs.
+    pub api: Fact<ApiFacts>,
+}
+
+/// A running process.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcessFact {
+    /// Process id.
+    pub pid: i32,
+    /// The program that runs.
+    pub exe: String,
+    /// Its command line, argument by argument.
+    pub argv: Vec<String>,
+    /// When it started, nanoseconds since 1970 (precise to a clock tick, 10 ms).
+    pub started_ns: i64,
+}
+
+/// What the Engine API says of the running daemon. Fields that an engine generation does not send stay `None`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ApiFacts {
+    /// The newest API version it speaks.
+    pub api_version: Option<String>,
+    /// `/info` `Debug`.
+    pub debug: Option<bool>,
+    /// `/info` `LiveRestoreEnabled`.
+    pub live_restore: Option<bool>,
+    /// `/info` `ExperimentalBuild`.
+    pub experimental: Option<bool>,
+    /// `/info` `SecurityOptions`, e.g. `name=seccomp,profile=builtin`.
+    pub security_options: Option<Vec<String>>,
+    /// `/info` `LoggingDriver`.
+    pub logging_driver: Option<String>,
+    /// `/info` `Driver`, the storage driver.
+    pub storage_driver: Option<String>,
+    /// `/info` `DockerRootDir`.
+    pub data_root: Option<String>,
+    /// `/info` `Swarm.LocalNodeState`.
+    pub swarm_state: Option<String>,
+    /// `/info` `ContainersRunning`.
+    pub containers_running: Option<u64>,
+    /// `/info` `RegistryConfig.InsecureRegistryCIDRs` and the index entries that are not secure.
+    pub insecure_registries: Option<Vec<String>>,
+    /// `/info` `RegistryConfig.Mirrors`.
+    pub registry_mirrors: Option<Vec<String>>,
+    /// `/info` `Containerd.Address` (25.0 and later).
+    pub containerd_address: Option<String>,
+    /// `/networks/bridge` option `com.docker.network.bridge.enable_icc`; `None` without a default bridge.
+    pub bridge_icc: Option<bool>,
+}
+
+/// One systemd unit as systemd would merge it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct UnitFacts {
+    /// The unit file that counts (highest directory wins).
+    pub fragment: String,
+    /// Its drop-ins, in the order in which systemd reads them.
+    pub drop_ins: Vec<String>,
+    /// Environment files that the unit names and that exist.
+    pub environment_files: Vec<String>,
+    /// Problems met while merging, `path:line: text`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<String>,
+}
+
+/// The audit subsystem, on disk and in the kernel.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct AuditFacts {
+    /// Why auditd counts as installed, or `Absent`.
+    pub installed: Fact<String>,
+    /// The rules files in the order augenrules reads them.
+    pub rules_files: Fact<Vec<String>>,
+    /// What the kernel says; `Absent` in an image tree.
+    pub kernel: Fact<KernelAudit>,
+}
+
+/// The kernel's audit state.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct KernelAudit {
+    /// 0 off, 1 on, 2 on and immutable until the next boot.
+    pub enabled: u32,
+    /// Process id of auditd, 0 when none is connected.
+    pub daemon_pid: u32,
+    /// The loaded rules, in order, as canonical text lines (`-a always,exit …`), lossless.
+    pub rules: Vec<crate::formats::audit_rule::Rule>,
+}

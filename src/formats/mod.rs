@@ -1,0 +1,3 @@
+//! Text formats: pure text in, text out, no I/O.
+
+pub mod audit_rule;

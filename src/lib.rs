@@ -1,0 +1,7 @@
+//! `harden`: baseline + facts → findings → plan → (preview | apply under a journal → observe again).
+
+pub mod baseline;
+pub mod error;
+pub mod expect;
+pub mod fact;
+pub mod formats;
