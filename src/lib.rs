@@ -5,3 +5,4 @@ pub mod error;
 pub mod expect;
 pub mod fact;
 pub mod formats;
+pub mod host;
