@@ -67,18 +67,25 @@ impl Endpoint {
                 return Err(Error::usage(format!("the Docker host is given as {scheme}://, and only unix:// is supported"))
                     .help("run harden on the Docker host itself, with --docker-host unix:///run/docker.sock"));
             }
-            Some(_) => return Err(Error::usage("the Docker host has an unknown scheme; unix:///PATH is expected").help(EXAMPLE)),
+            Some(_) => {
+                return Err(Error::usage("the Docker host has an unknown scheme; unix:///PATH is expected").help(EXAMPLE));
+            }
             None if url.starts_with('/') => {
                 return Err(Error::usage("the Docker host has no scheme").help(format!("write --docker-host unix://{url}")));
             }
             None => return Err(Error::usage("the Docker host is not a URL; unix:///PATH is expected").help(EXAMPLE)),
         };
         if !path.starts_with('/') || path.ends_with('/') {
-            return Err(Error::usage(format!("`{url}` does not name a socket; unix:// and an absolute path is expected")).help(EXAMPLE));
+            return Err(
+                Error::usage(format!("`{url}` does not name a socket; unix:// and an absolute path is expected")).help(EXAMPLE)
+            );
         }
         if path.len() > MAX_SOCKET_PATH || path.contains('\0') {
-            return Err(Error::usage(format!("`{url}` is no socket path: it has {} bytes, at most {MAX_SOCKET_PATH} fit", path.len()))
-                .help("give the socket a shorter path, for example with a symbolic link"));
+            return Err(Error::usage(format!(
+                "`{url}` is no socket path: it has {} bytes, at most {MAX_SOCKET_PATH} fit",
+                path.len()
+            ))
+            .help("give the socket a shorter path, for example with a symbolic link"));
         }
         Ok(Endpoint::Unix(path.into()))
     }

@@ -89,13 +89,17 @@ impl Proc {
         // The socket goes first: what the API says and what the process says must be of one daemon.
         if let Some(Fact::Known(peer)) = hints.engine.map(|engine| engine.peer_pid(CONNECT)) {
             let Some(pid) = peer else {
-                return Fact::Unknown("the daemon's socket is served from another pid namespace: run harden where dockerd runs".into());
+                return Fact::Unknown(
+                    "the daemon's socket is served from another pid namespace: run harden where dockerd runs".into(),
+                );
             };
             match self.judge(pid) {
                 Verdict::Dockerd(process) => return Fact::Known(process),
                 Verdict::Foreign => {
                     let why = "of a container, of another root file system or of another user";
-                    return Fact::Unknown(format!("the daemon's socket is served by a dockerd {why} (pid {pid}): run harden there"));
+                    return Fact::Unknown(format!(
+                        "the daemon's socket is served by a dockerd {why} (pid {pid}): run harden there"
+                    ));
                 }
                 Verdict::Hidden(why) => hidden = Some(why),
                 Verdict::Other => {}
@@ -151,7 +155,8 @@ impl Proc {
             if !is_dockerd(&process.exe) {
                 return Ok(Verdict::Other);
             }
-            let ours = self.shares_pid_namespace(pid)? && self.runs_as_root_or_us(pid)? && self.shares_root(pid, &process.exe)?;
+            let ours =
+                self.shares_pid_namespace(pid)? && self.runs_as_root_or_us(pid)? && self.shares_root(pid, &process.exe)?;
             Ok(if ours { Verdict::Dockerd(process) } else { Verdict::Foreign })
         });
         match verdict {
@@ -172,7 +177,8 @@ impl Proc {
         let argv = if command_line.is_empty() { Vec::new() } else { command_line.split('\0').map(String::from).collect() };
         let name = format!("{pid}/stat");
         let ticks = start_ticks(&self.text(&name)?).ok_or_else(|| self.malformed(&name))?;
-        let since_boot = i64::try_from(i128::from(ticks) * i128::from(NANOS) / i128::from(ticks_per_second())).unwrap_or(i64::MAX);
+        let since_boot =
+            i64::try_from(i128::from(ticks) * i128::from(NANOS) / i128::from(ticks_per_second())).unwrap_or(i64::MAX);
         Ok(ProcessFact { pid, exe, argv, started_ns: boot_time_ns().saturating_add(since_boot) })
     }
 
@@ -265,7 +271,8 @@ fn clock_ns(clock: libc::clockid_t) -> i64 {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `time` is a timespec that the call may write. With a clock that exists it cannot fail.
     unsafe { libc::clock_gettime(clock, &raw mut time) };
-    time.tv_sec as i64 * NANOS + time.tv_nsec as i64
+    let since_zero = Duration::new(time.tv_sec as u64, time.tv_nsec as u32);
+    since_zero.as_nanos().try_into().unwrap_or(i64::MAX)
 }
 
 fn ticks_per_second() -> libc::c_long {

@@ -115,9 +115,17 @@ fn endpoints() {
         ("/run/docker.sock", "the Docker host has no scheme\n  help: write --docker-host unix:///run/docker.sock".to_string()),
         ("", format!("the Docker host is not a URL; unix:///PATH is expected{example}")),
         ("unix://", format!("`unix://` does not name a socket; unix:// and an absolute path is expected{example}")),
-        ("unix://run/docker.sock", format!("`unix://run/docker.sock` does not name a socket; unix:// and an absolute path is expected{example}")),
+        (
+            "unix://run/docker.sock",
+            format!("`unix://run/docker.sock` does not name a socket; unix:// and an absolute path is expected{example}"),
+        ),
         ("unix:///run/", format!("`unix:///run/` does not name a socket; unix:// and an absolute path is expected{example}")),
-        (&long, format!("`{long}` is no socket path: it has 108 bytes, at most 107 fit\n  help: give the socket a shorter path, for example with a symbolic link")),
+        (
+            &long,
+            format!(
+                "`{long}` is no socket path: it has 108 bytes, at most 107 fit\n  help: give the socket a shorter path, for example with a symbolic link"
+            ),
+        ),
     ] {
         let error = Endpoint::parse(url).unwrap_err();
         assert_eq!(error.to_string(), expected);
@@ -190,7 +198,10 @@ fn refusals_and_nonsense() {
     let plugin = r#"{"message":"authorization denied by plugin opa: denied by policy\ncontact security"}"#;
     let long_header = format!("HTTP/1.1 200 OK\r\nX: {}\r\n\r\n", "x".repeat(1 << 20));
     let cases = [
-        (reply("403 Forbidden", plugin), "SOCKET: GET /info: 403 Forbidden: authorization denied by plugin opa: denied by policy"),
+        (
+            reply("403 Forbidden", plugin),
+            "SOCKET: GET /info: 403 Forbidden: authorization denied by plugin opa: denied by policy",
+        ),
         (reply("500 Internal Server Error", ""), "SOCKET: GET /info: 500 Internal Server Error"),
         (reply("502 Bad Gateway", "<html>\nbad</html>"), "SOCKET: GET /info: 502 Bad Gateway: <html>"),
         (reply("301 Moved Permanently", ""), "SOCKET: GET /info: 301 Moved Permanently"),
@@ -303,10 +314,7 @@ fn nobody_listens() {
     assert_eq!(engine.ask(), expected, "a socket left behind");
     assert_eq!(engine.peer_pid(PATIENCE), Fact::Absent);
     let error = engine.ping(PATIENCE).unwrap_err().to_string();
-    assert_eq!(
-        error,
-        format!("no daemon listens on {}\n  help: see why with: journalctl -u docker -n 50", path.display())
-    );
+    assert_eq!(error, format!("no daemon listens on {}\n  help: see why with: journalctl -u docker -n 50", path.display()));
 }
 
 #[test]
