@@ -18,15 +18,20 @@ use nix::unistd::{Pid, geteuid};
 /// Flags for a daemon that needs no network: it starts faster, and without iptables.
 pub const NO_NETWORK: [&str; 2] = ["--bridge=none", "--iptables=false"];
 
+/// Where daemons are, which a root shell's `PATH` may leave out.
+const SBIN: &str = "/usr/sbin:/sbin";
 const START: Duration = Duration::from_secs(30);
 const STOP: Duration = Duration::from_secs(15);
 const POLL: Duration = Duration::from_millis(20);
 
 /// Ends the test unless `program` is installed, and names the Debian package that has it.
 pub fn require(program: &str, package: &str) {
-    let path = std::env::var("PATH").unwrap_or_default();
-    let found = path.split(':').chain(["/usr/sbin", "/sbin"]).any(|dir| Path::new(dir).join(program).is_file());
+    let found = path_with_sbin().split(':').any(|dir| Path::new(dir).join(program).is_file());
     assert!(found, "this test needs `{program}`: run ./test, or apt-get install -y --no-install-recommends {package}");
+}
+
+fn path_with_sbin() -> String {
+    format!("{}:{SBIN}", std::env::var("PATH").unwrap_or_default())
 }
 
 /// The machine, for one test at a time, and a folder that goes with it.
@@ -130,6 +135,7 @@ impl<'lab> Dockerd<'lab> {
             .arg(lab.dir.join("pid"))
             .args(["--host", &format!("unix://{}", lab.dir.join("docker.sock").display())])
             .args(flags)
+            .env("PATH", path_with_sbin())
             .current_dir(&lab.dir)
             .process_group(0)
             .stdin(Stdio::null())
