@@ -9,3 +9,4 @@ pub mod finding;
 pub mod formats;
 pub mod render;
 pub mod report;
+pub mod host;
