@@ -1,3 +1,6 @@
 //! Text formats: pure text in, text out, no I/O.
 
 pub mod audit_rule;
+pub mod daemon_json;
+mod json_splice;
+pub mod json_text;
