@@ -473,7 +473,7 @@ mod tests {
             ),
             (
                 "{\n  \"icc\":       true,\n  \"data-root\": \"/v\"\n}\n",
-                "{\n  \"icc\":       false,\n  \"data-root\": \"/v\",\n  \"live-restore\": true,\n  \"log-opts\": {\n    \"syslog-address\": \"tcp://log:514\"\n  }\n}\n",
+                "{\n  \"icc\":       false,\n  \"data-root\": \"/v\",\n  \"live-restore\": true,\n  \"log-opts\":  {\n    \"syslog-address\": \"tcp://log:514\"\n  }\n}\n",
             ),
             (
                 "{ \"icc\": true\n, \"hosts\": []\n, \"insecure-registries\": [ \"10.0.0.0/8\" ]\n}\n",
