@@ -2,3 +2,6 @@
 
 pub mod audit_rule;
 pub mod daemon_json;
+pub mod daemon_keys;
+mod json_splice;
+pub mod json_text;
