@@ -119,8 +119,11 @@ fn mark_run(run: &[(LineKind, &str)]) -> Vec<Line> {
             _ => None,
         };
         let parts = match marks {
-            Some(parts) => std::iter::once((false, text[..1].to_owned())).chain(parts).collect(),
-            None => vec![(false, text.to_owned())],
+            // A line in which every word is marked says no more than its `-` or `+`.
+            Some(parts) if parts.iter().any(|(mark, text)| !mark && !text.trim().is_empty()) => {
+                std::iter::once((false, text[..1].to_owned())).chain(parts).collect()
+            }
+            _ => vec![(false, text.to_owned())],
         };
         Line { kind, parts }
     };
@@ -176,6 +179,12 @@ mod tests {
             parts: vec![(false, mark.into()), (false, "  \"icc\": ".into()), (true, word.into())],
         };
         assert_eq!(changed, [line(LineKind::Removed, "-", "true,"), line(LineKind::Added, "+", "false,")]);
+    }
+
+    #[test]
+    fn a_wholly_new_line_has_no_marks() {
+        let lines = marked("-  \"max-file\": \"1\"\n+  \"max-file\": \"3\",\n+  \"live-restore\": true\n");
+        assert_eq!(lines.iter().map(|line| line.parts.iter().any(|(mark, _)| *mark)).collect::<Vec<_>>(), [true, true, false]);
     }
 
     #[test]

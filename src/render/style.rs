@@ -85,17 +85,18 @@ pub struct Page<'w> {
     out: &'w mut dyn Write,
     color: bool,
     width: usize,
+    started: bool,
 }
 
 impl<'w> Page<'w> {
     /// A page of this many columns; styles are left away without `color`.
     pub fn new(out: &'w mut dyn Write, color: bool, width: usize) -> Self {
-        Self { out, color, width }
+        Self { out, color, width, started: false }
     }
 
-    /// An empty line.
+    /// An empty line between what is above and what follows; none at the top of the page.
     pub fn blank(&mut self) -> io::Result<()> {
-        self.out.write_all(b"\n")
+        if self.started { self.out.write_all(b"\n") } else { Ok(()) }
     }
 
     /// A paragraph, every line of it indented.
@@ -115,24 +116,29 @@ impl<'w> Page<'w> {
             lead = label_columns.saturating_sub(columns(&label.text)).max(1);
         }
         let room = self.width.saturating_sub(hang).max(20);
-        let mut used = 0;
+        let (mut line, mut used, mut gap) = (Vec::new(), 0, 0);
         for word in words(text) {
-            if used == 0 {
-                self.spaces(lead)?;
-            } else if used + 1 + word.columns > room {
+            if word.columns == 0 {
+                gap += usize::from(used > 0);
+                continue;
+            }
+            if used > 0 && used + gap + 1 + word.columns > room {
+                self.pieces(lead, &std::mem::take(&mut line))?;
                 self.out.write_all(b"\n")?;
-                self.spaces(hang)?;
-                used = 0;
-            } else {
-                self.out.write_all(b" ")?;
-                used += 1;
+                (used, lead) = (0, hang);
             }
-            for (style, text) in &word.pieces {
-                self.piece(*style, text)?;
+            if used > 0 {
+                // A space between two words of one style is of that style, so that a phrase is one run of it.
+                let style = line.last().map(|(style, _)| *style);
+                let style = style.filter(|style| word.pieces.first().is_some_and(|(next, _)| next == style));
+                line.push((style.unwrap_or(PLAIN), " ".repeat(gap + 1)));
+                used += gap + 1;
             }
-            lead = 0;
-            used += word.columns.max(1);
+            used += word.columns;
+            line.extend(word.pieces);
+            gap = 0;
         }
+        self.pieces(if line.is_empty() { 0 } else { lead }, &line)?;
         self.out.write_all(b"\n")
     }
 
@@ -150,7 +156,18 @@ impl<'w> Page<'w> {
     }
 
     fn spaces(&mut self, count: usize) -> io::Result<()> {
+        self.started = true;
         write!(self.out, "{:count$}", "")
+    }
+
+    /// Pieces of one line; neighbours of one style are written as one.
+    fn pieces(&mut self, lead: usize, line: &[(Style, String)]) -> io::Result<()> {
+        self.spaces(lead)?;
+        for run in line.chunk_by(|a, b| a.0 == b.0) {
+            let text: String = run.iter().map(|(_, text)| text.as_str()).collect();
+            self.piece(run[0].0, &text)?;
+        }
+        Ok(())
     }
 
     fn piece(&mut self, style: Style, text: &str) -> io::Result<()> {
@@ -217,12 +234,15 @@ mod tests {
         assert_eq!(text, "  守护进程守护进程守护进程 守护进程守护\n  a\n", "wide characters take two columns");
         let text = page(false, 40, |page| page.item(0, plain("a label too long"), 4, &[plain("text")]));
         assert_eq!(text, "a label too long text\n");
+        let text = page(false, 30, |page| page.line(0, &[plain("a-long-control-id  /a/long/target")]));
+        assert_eq!(text, "a-long-control-id\n/a/long/target\n", "no space at the end of a line");
+        assert_eq!(page(false, 30, |page| page.blank().and(page.line(0, &[plain("a")])).and(page.blank())), "a\n\n");
     }
 
     #[test]
     fn words_go_on_across_spans() {
-        let text = page(true, 40, |page| page.line(0, &[span(BAD, "true"), plain(", a  b")]));
-        assert_eq!(text, "\u{1b}[31mtrue\u{1b}[0m, a  b\n");
+        let text = page(true, 40, |page| page.line(0, &[span(BAD, "not true"), plain(", a  b")]));
+        assert_eq!(text, "\u{1b}[31mnot true\u{1b}[0m, a  b\n");
     }
 
     proptest! {

@@ -105,7 +105,7 @@ pub fn review(report: &Report, view: &View, out: &mut dyn Write) -> io::Result<(
     }
     let failed = report.outcome.as_ref().is_some_and(|outcome| outcome.failed);
     if !report.findings.is_empty() {
-        summary(report, view, page)?;
+        summary(report, page)?;
     }
     if let Some(outcome) = &report.outcome
         && (!view.quiet || failed || report.findings.is_empty())
@@ -126,11 +126,11 @@ const LABEL: usize = 10;
 fn header(report: &Report, page: &mut Page) -> io::Result<()> {
     let host = &report.host;
     let manager = if host.service_manager == "none" { "no service manager" } else { &host.service_manager };
-    let about = format!(": {}; {}; {manager}", docker(&host.docker), audit(&host.audit));
+    let about = match host.root.as_str() {
+        "/" => format!(": {}; {}; {manager}", docker(&host.docker), audit(&host.audit)),
+        root => format!(": the image tree {root}; {manager}"),
+    };
     page.item(0, span(FAINT, "Host"), LABEL, &[span(STRONG, &host.hostname), plain(about)])?;
-    if host.root != "/" {
-        page.item(0, span(FAINT, "Root"), LABEL, &[plain(&host.root), plain(" (an image tree)")])?;
-    }
     let digest: String = report.baseline.digest.chars().take(12).collect();
     let digest = span(FAINT, format!(" ({digest})"));
     page.item(0, span(FAINT, "Baseline"), LABEL, &[span(STRONG, &report.baseline.name), digest])
@@ -160,7 +160,7 @@ fn audit(audit: &Audit) -> String {
 }
 
 /// The line to remember: `web-1: 3 not as wanted (1 critical, 2 high; 1 by hand), 12 compliant`.
-fn summary(report: &Report, view: &View, page: &mut Page) -> io::Result<()> {
+fn summary(report: &Report, page: &mut Page) -> io::Result<()> {
     let counts = &report.summary;
     let mut text = vec![span(STRONG, &report.host.hostname), plain(": ")];
     if counts.has_drift() {
@@ -171,7 +171,11 @@ fn summary(report: &Report, view: &View, page: &mut Page) -> io::Result<()> {
         text.push(span(style.bold(), format!("{} not as wanted", counts.drift + counts.manual)));
         text.push(plain(format!(" ({}{by_hand})", worst.join(", "))));
     } else {
-        text.push(span(GOOD.bold(), "nothing not as wanted"));
+        text.push(match (counts.unknown, counts.compliant + counts.waived) {
+            (0, 0) => span(WARN.bold(), "nothing here to judge"),
+            (0, _) => span(GOOD.bold(), "everything is as wanted"),
+            _ => span(WARN.bold(), "no drift seen"),
+        });
     }
     if counts.unknown > 0 {
         text.extend([plain(", "), span(WARN.bold(), format!("{} unknown", counts.unknown))]);

@@ -23,7 +23,7 @@ pub fn section(report: &Report, view: &View, page: &mut Page) -> io::Result<()> 
     if !report.changes.is_empty() {
         page.blank()?;
         page.line(0, &[span(STRONG, heading)])?;
-        changes(&report.changes, view, page)?;
+        changes(&report.changes, view, failed, page)?;
     }
     match (&report.outcome, view.tense) {
         (Some(outcome), Tense::Did) => done(&outcome.activated, &report.activations, view, page),
@@ -31,13 +31,14 @@ pub fn section(report: &Report, view: &View, page: &mut Page) -> io::Result<()> 
     }
 }
 
-/// Changes of owner or mode that the same controls ask for are cut short after the first few.
-fn changes(changes: &[ChangeView], view: &View, page: &mut Page) -> io::Result<()> {
+/// Changes of owner or mode that the same controls ask for are cut short after the first few; after a failure, when nothing
+/// of it is in place, only the summaries are shown.
+fn changes(changes: &[ChangeView], view: &View, failed: bool, page: &mut Page) -> io::Result<()> {
     let alike = |a: &ChangeView, b: &ChangeView| a.kind == "metadata" && b.kind == "metadata" && a.controls == b.controls;
     for group in changes.chunk_by(alike) {
         let shown = if view.verbose { group.len() } else { SHOWN };
         for change in group.iter().take(shown) {
-            one(change, page)?;
+            one(change, !failed || view.verbose, page)?;
         }
         let rest: Vec<_> = group.iter().skip(shown).map(|change| change.id.as_str()).collect();
         if !rest.is_empty() {
@@ -49,11 +50,16 @@ fn changes(changes: &[ChangeView], view: &View, page: &mut Page) -> io::Result<(
     Ok(())
 }
 
-fn one(change: &ChangeView, page: &mut Page) -> io::Result<()> {
+fn one(change: &ChangeView, with_diff: bool, page: &mut Page) -> io::Result<()> {
     // Wide enough for `c99`, and what comes below stays aligned with the summary.
     let column = change.id.len().max(2) + 2;
-    page.blank()?;
+    if with_diff {
+        page.blank()?;
+    }
     page.item(INDENT, span(STRONG, &change.id), column, &[span(STRONG, &change.summary)])?;
+    if !with_diff {
+        return Ok(());
+    }
     page.line(INDENT + column, &[span(FAINT, format!("for {}", change.controls.join(", ")))])?;
     for line in diff::marked(&change.diff) {
         let style = match line.kind {

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::io;
 
-use anstyle::{AnsiColor, Style};
+use anstyle::AnsiColor;
 
 use super::{Tense, View, counted};
 use crate::baseline::control::{Area, Risk, Severity};
 use crate::finding::{Finding, FixKind, Status};
-use crate::render::style::{BAD, FAINT, GOOD, PLAIN, Page, STRONG, Span, WARN, plain, span};
+use crate::render::style::{BAD, FAINT, GOOD, Page, STRONG, Span, WARN, plain, span};
 use crate::report::Report;
 
 /// Columns of the badge, as wide as `CRITICAL` and two spaces.
@@ -102,7 +102,7 @@ fn drift(group: &[&Finding], view: &View, page: &mut Page) -> io::Result<()> {
     targets(group, view, page)?;
     let why = if view.verbose { &first.why } else { first_sentence(&first.why) };
     label(page, "why", &[plain(why)])?;
-    fix(group, page)?;
+    fix(group, view, page)?;
     match &first.impact {
         Some(impact) if first.risk != Risk::Safe => label(page, "impact", &[span(WARN, impact)]),
         _ => Ok(()),
@@ -133,7 +133,8 @@ fn targets(group: &[&Finding], view: &View, page: &mut Page) -> io::Result<()> {
                 text.extend(is_should(finding, view));
             }
             page.item(TEXT, plain(" "), 2, &text)?;
-            if !same_evidence {
+            // Where many files differ only in what was seen, that is told for each only if asked for.
+            if !same_evidence && (view.verbose || group.len() <= SHOWN) {
                 evidence(finding, 2, page)?;
             }
         }
@@ -141,7 +142,9 @@ fn targets(group: &[&Finding], view: &View, page: &mut Page) -> io::Result<()> {
             page.line(TEXT + 2, &[span(FAINT, format!("and {} more (-v shows them all)", group.len() - shown))])?;
         }
     }
-    if same_evidence { evidence(first, 0, page) } else { Ok(()) }
+    // An accepted finding is not to be looked into again, unless asked for.
+    let asked = view.verbose || first.status != Status::Waived;
+    if same_evidence && asked { evidence(first, 0, page) } else { Ok(()) }
 }
 
 fn is_should<'f>(finding: &'f Finding, view: &View) -> [Span<'f>; 4] {
@@ -161,7 +164,7 @@ fn label(page: &mut Page, label: &'static str, text: &[Span]) -> io::Result<()> 
 }
 
 /// Who fixes it, and how.
-fn fix(group: &[&Finding], page: &mut Page) -> io::Result<()> {
+fn fix(group: &[&Finding], view: &View, page: &mut Page) -> io::Result<()> {
     let Some(first) = group.first() else { return Ok(()) };
     if first.fix.kind == FixKind::Automatic {
         let mut changes: Vec<&str> = Vec::new();
@@ -178,11 +181,16 @@ fn fix(group: &[&Finding], page: &mut Page) -> io::Result<()> {
         let changes = if changes.is_empty() { String::new() } else { format!(" ({})", ranges(&changes)) };
         return label(page, "fix", &[span(GOOD, "automatic"), plain(format!("{changes}, {risk}"))]);
     }
-    for (index, reason) in reasons(group).keys().enumerate() {
-        let lead = if index == 0 { "by hand: " } else { "or: " };
-        label(page, if index == 0 { "fix" } else { "" }, &[span(WARN, lead), plain(*reason)])?;
+    let reasons = reasons(group);
+    let shown = if view.verbose { reasons.len() } else { SHOWN };
+    for (index, reason) in reasons.keys().take(shown).enumerate() {
+        let (name, by_hand) = if index == 0 { ("fix", "by hand: ") } else { ("", "") };
+        label(page, name, &[span(WARN, by_hand), plain(*reason)])?;
     }
-    Ok(())
+    match reasons.len().checked_sub(shown) {
+        None | Some(0) => Ok(()),
+        Some(more) => label(page, "", &[span(FAINT, format!("and {more} more (-v shows them all)"))]),
+    }
 }
 
 fn unknown(group: &[&Finding], view: &View, page: &mut Page) -> io::Result<()> {
@@ -215,10 +223,10 @@ fn compliant(findings: &[&Finding], view: &View, page: &mut Page) -> io::Result<
     if findings.is_empty() {
         return Ok(());
     }
-    let mut count = counted(findings.len(), "compliant").replace("compliants", "compliant");
+    let mut count = format!("{} compliant", findings.len());
     let notes = findings.iter().filter(|finding| finding.fix.reason.is_some()).count();
     if notes > 0 && !view.verbose {
-        count.push_str(&format!(", {} (-v shows)", counted(notes, "note")));
+        count.push_str(&format!(", {notes} with a note (-v shows)"));
     }
     page.item(INDENT, span(GOOD, view.good()), BADGE, &[plain(count)])?;
     for finding in findings.iter().filter(|_| view.verbose) {
@@ -237,14 +245,18 @@ fn not_applicable(findings: &[&Finding], view: &View, page: &mut Page) -> io::Re
     }
     let mut reasons: Vec<_> = reasons(findings).into_iter().collect();
     reasons.sort_by_key(|(_, findings)| std::cmp::Reverse(findings.len()));
-    let several = reasons.len() > 1;
-    for (index, (reason, findings)) in reasons.iter().enumerate() {
+    let shown = if view.verbose { reasons.len() } else { SHOWN };
+    for (index, (reason, findings)) in reasons.iter().take(shown).enumerate() {
         let mark = if index == 0 { "n/a" } else { "" };
-        let all = if several { findings.len() } else { reasons.iter().map(|(_, findings)| findings.len()).sum() };
-        page.item(INDENT, span(FAINT, mark), BADGE, &[span(FAINT, format!("{all} not applicable: {reason}"))])?;
+        let text = format!("{} not applicable: {reason}", findings.len());
+        page.item(INDENT, span(FAINT, mark), BADGE, &[span(FAINT, text)])?;
         for finding in findings.iter().filter(|_| view.verbose) {
             page.line(TEXT + 2, &[span(FAINT, &finding.control), plain("  "), span(FAINT, &finding.target)])?;
         }
+    }
+    let rest: usize = reasons.iter().skip(shown).map(|(_, findings)| findings.len()).sum();
+    if rest > 0 {
+        page.line(TEXT, &[span(FAINT, format!("{rest} not applicable for other reasons (-v shows them all)"))])?;
     }
     Ok(())
 }

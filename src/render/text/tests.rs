@@ -50,7 +50,7 @@ fn quiet_is_one_line_and_failures() {
             samples::drift(),
             "web-1: 7 not as wanted (2 critical, 1 high, 2 medium, 2 low; 1 by hand), 1 unknown, 1 waived, 21 compliant, 3 not applicable\n",
         ),
-        ("clean", samples::clean(), "web-1: nothing not as wanted, 3 compliant\n"),
+        ("clean", samples::clean(), "web-1: everything is as wanted, 3 compliant\n"),
         (
             "applied",
             samples::applied(),
