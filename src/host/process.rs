@@ -54,6 +54,16 @@ struct Proc {
     dir: PathBuf,
 }
 
+/// The systemd service that a process belongs to: the last part of its control group, in the hierarchy that systemd uses.
+fn service_of(cgroup: &str) -> Option<String> {
+    let path = |line: &str| {
+        let (hierarchy, path) = line.split_once(':')?.1.split_once(':')?;
+        matches!(hierarchy, "" | "name=systemd").then(|| path.to_owned())
+    };
+    let name = cgroup.lines().filter_map(path).find_map(|path| path.rsplit('/').next().map(str::to_owned));
+    name.filter(|name| name.ends_with(".service"))
+}
+
 /// What a process turned out to be.
 enum Verdict {
     /// The dockerd of this host, or another one of root's.
@@ -179,7 +189,8 @@ impl Proc {
         let ticks = start_ticks(&self.text(&name)?).ok_or_else(|| self.malformed(&name))?;
         let since_boot =
             i64::try_from(i128::from(ticks) * i128::from(NANOS) / i128::from(ticks_per_second())).unwrap_or(i64::MAX);
-        Ok(ProcessFact { pid, exe, argv, started_ns: boot_time_ns().saturating_add(since_boot) })
+        let service = self.text(&format!("{pid}/cgroup")).ok().and_then(|text| service_of(&text));
+        Ok(ProcessFact { pid, exe, argv, started_ns: boot_time_ns().saturating_add(since_boot), service })
     }
 
     fn is_named_dockerd(&self, pid: i32) -> bool {
