@@ -1,0 +1,6 @@
+//! The only writes.
+
+mod metadata;
+mod stage;
+mod target;
+pub mod writer;
