@@ -101,24 +101,24 @@ impl FileState {
         }
     }
 
-    /// Metadata is set in place by several calls (owner, attributes, mode), and changing the owner clears the setuid and setgid
-    /// bits and the capabilities; the content changes at once or not at all.
+    /// Metadata is set in place by several calls: owner, then attributes (an ACL brings the permission bits with it), then mode.
+    /// Changing the owner clears the setuid and setgid bits and the capabilities. The content changes at once or not at all.
     fn is_between(&self, before: &FileState, after: &FileState) -> bool {
-        let value = |name: &String| {
-            let found = self.xattrs.get(name);
+        let either = |found: u32, mask: u32| [before, after].iter().any(|state| state.mode & mask == found & mask);
+        let cleared = self.mode & 0o6000 == 0;
+        let attribute = |(name, value): (&String, &Content)| {
             let steps = [before.xattrs.get(name), after.xattrs.get(name)];
-            // Setting the mode changes the ACL with it, and the other way round.
-            found.is_none() || steps.contains(&found) || name == acl::ACCESS || (steps == [None, None] && is_kernel_label(name))
+            steps.contains(&Some(value)) || (steps == [None, None] && is_kernel_label(name))
         };
-        let modes = [before.mode, after.mode, before.mode & !0o6000, after.mode & !0o6000];
-        let ids = |found: u32, before: u32, after: u32| found == before || found == after;
         self.kind == before.kind
+            && before.kind == after.kind
             && self.content == before.content
-            && (after.content.is_none() || after.content == before.content)
-            && ids(self.uid, before.uid, after.uid)
-            && ids(self.gid, before.gid, after.gid)
-            && (modes.contains(&self.mode) || self.xattrs.contains_key(acl::ACCESS))
-            && self.xattrs.keys().all(value)
+            && after.content.as_ref().is_none_or(|content| before.content.as_ref() == Some(content))
+            && [before.uid, after.uid].contains(&self.uid)
+            && [before.gid, after.gid].contains(&self.gid)
+            && either(self.mode, 0o777)
+            && (either(self.mode, 0o7000) || (cleared && either(self.mode, 0o1000)))
+            && self.xattrs.iter().all(attribute)
     }
 }
 

@@ -16,15 +16,6 @@ const PREFIX: &str = ".harden-";
 const SUFFIX: &str = ".tmp";
 const DIGITS: usize = 16;
 
-/// How a file is staged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Staging {
-    /// Without a name (`O_TMPFILE`), so that a kill leaves nothing behind; under a temporary name where the file system can't.
-    Unnamed,
-    /// Under a temporary name (NFS, FAT).
-    Named,
-}
-
 /// A staged object. Dropped before it is published, it is gone.
 #[derive(Debug)]
 pub(super) struct Staged<'d> {
@@ -35,11 +26,12 @@ pub(super) struct Staged<'d> {
 }
 
 impl<'d> Staged<'d> {
-    /// An empty file that only this user can read.
-    pub(super) fn file(dir: &'d OwnedFd, staging: Staging) -> nix::Result<Self> {
+    /// An empty file that only this user can read. `unnamed`: without a name (`O_TMPFILE`) where the file system can do that, so
+    /// that a kill leaves nothing behind; else, and on NFS or FAT, under a temporary name.
+    pub(super) fn file(dir: &'d OwnedFd, unnamed: bool) -> nix::Result<Self> {
         let flags = OFlag::O_RDWR | OFlag::O_CLOEXEC;
         let private = Mode::S_IRUSR | Mode::S_IWUSR;
-        if staging == Staging::Unnamed {
+        if unnamed {
             match openat(dir, ".", flags | OFlag::O_TMPFILE, private) {
                 Ok(fd) => return Ok(Self { dir, handle: Handle::new(fd, Access::Read), name: None }),
                 Err(Errno::EOPNOTSUPP | Errno::EISDIR | Errno::EINVAL) => {}

@@ -32,24 +32,28 @@ pub(super) struct Found {
 }
 
 impl<'r> Target<'r> {
-    /// Errors: there is no way to it, or it leads through an untrusted link.
+    /// Errors: a directory on the way is not there, or an untrusted link is on it.
     pub(super) fn find(root: &'r Root, path: &str) -> Result<Self> {
-        let missing = || {
-            let dir = root.shown(path.rsplit_once('/').map_or("/", |(dir, _)| dir));
-            let help = format!("see `namei -l {}`", dir.display());
-            Error::failure("its directory is not there").at(root.shown(path)).help(help)
-        };
-        Self::find_if_way(root, path)?.ok_or_else(missing)
+        Self::walk(root, path)?.map_err(|missing| {
+            let (shown, missing) = (root.shown(path), root.shown(&missing));
+            let error = Error::failure(format!("there is no directory {}", missing.display())).at(&shown);
+            error.help(format!("see `namei -l {}`", shown.display()))
+        })
     }
 
-    /// The same, `None` when a directory on the way is not there.
+    /// The same; `None` when a directory on the way is not there.
     pub(super) fn find_if_way(root: &'r Root, path: &str) -> Result<Option<Self>> {
+        Ok(Self::walk(root, path)?.ok())
+    }
+
+    /// `Err` in the result: the directory that is missing.
+    fn walk(root: &'r Root, path: &str) -> Result<Result<Self, String>> {
         let (spot, object) = match root.walk(path)? {
             Walked::Found(spot, object) => (spot, Some(object)),
             Walked::Free(spot) => (spot, None),
-            Walked::NoWay { .. } => return Ok(None),
+            Walked::NoWay { at } => return Ok(Err(at)),
         };
-        Ok(Some(Target { root, shown: root.shown(path), spot, object }))
+        Ok(Ok(Target { root, shown: root.shown(path), spot, object }))
     }
 
     /// The name in its directory; `.` for the root itself, which every call that writes a name refuses.

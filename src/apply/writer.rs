@@ -11,7 +11,7 @@ use nix::unistd::{UnlinkatFlags, fsync, getegid, geteuid, unlinkat};
 
 pub use super::metadata::Meta;
 use super::metadata::set;
-use super::stage::{Staged, Staging, sweep};
+use super::stage::{Staged, sweep};
 use super::target::Target;
 use crate::error::{Error, Result};
 use crate::fact::FileKind;
@@ -22,13 +22,15 @@ use crate::host::fs::{CONTENT_LIMIT, Root};
 #[derive(Debug)]
 pub struct Writer<'r> {
     root: &'r Root,
-    staging: Staging,
+    /// Whether to stage files without a name; false in tests of the other way.
+    unnamed: bool,
 }
 
 impl<'r> Writer<'r> {
     /// Only a journal makes one: every write must be on record before it happens.
+    #[allow(dead_code)]
     pub(crate) fn new(root: &'r Root) -> Self {
-        Writer { root, staging: Staging::Unnamed }
+        Writer { root, unnamed: true }
     }
 
     /// The state of what is at `path`; see [`Root::state`].
@@ -57,7 +59,9 @@ impl<'r> Writer<'r> {
         target.refuse_hard_links(&found)?;
         target.refuse_changed(found.state.difference(before))?;
         if before.content.is_none() {
-            return Err(target.error(format!("it was recorded without its content (more than {CONTENT_LIMIT} bytes?); not replaced")));
+            return Err(
+                target.error(format!("it was recorded without its content (more than {CONTENT_LIMIT} bytes?); not replaced"))
+            );
         }
         let staged = self.stage(&target, &dir, content, &meta.over(found.state.clone()))?;
         target.refuse_touched(&found)?;
@@ -167,7 +171,7 @@ impl<'r> Writer<'r> {
 
     fn stage<'d>(&self, target: &Target, dir: &'d OwnedFd, content: &[u8], wanted: &FileState) -> Result<Staged<'d>> {
         let failed = |errno| target.os_error("write it", errno);
-        let staged = Staged::file(dir, self.staging).map_err(failed)?;
+        let staged = Staged::file(dir, self.unnamed).map_err(failed)?;
         staged.write(content).map_err(failed)?;
         set(&staged.handle, wanted).map_err(|why| target.unset(why))?;
         staged.sync().map_err(failed)?;
@@ -185,3 +189,7 @@ fn new_state(kind: FileKind) -> FileState {
 fn known<'c>(root: &Root, path: &str, content: Option<&'c [u8]>) -> Result<&'c [u8]> {
     content.ok_or_else(|| Error::failure("its original content is not on record").at(root.shown(path)))
 }
+
+#[cfg(test)]
+#[path = "writer_tests.rs"]
+mod tests;

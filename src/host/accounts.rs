@@ -43,7 +43,9 @@ impl Accounts {
     /// The number of a group; `Unknown` when the database can't be asked.
     pub fn group_id(&self, name: &str) -> Fact<u32> {
         match &self.0 {
-            Source::NameService => found("group", name, Group::from_name(name).map(|group| group.map(|group| group.gid.as_raw()))),
+            Source::NameService => {
+                found("group", name, Group::from_name(name).map(|group| group.map(|group| group.gid.as_raw())))
+            }
             Source::Files { group, .. } => id_in(group, name),
         }
     }

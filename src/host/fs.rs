@@ -200,8 +200,7 @@ impl Root {
         let parts = parts(path)?;
         if self.openat2.load(Ordering::Relaxed) {
             let real_path = joined(&parts);
-            let resolve =
-                ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS | ResolveFlag::RESOLVE_NO_SYMLINKS;
+            let resolve = ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS | ResolveFlag::RESOLVE_NO_SYMLINKS;
             match openat2(&self.fd, real_path.as_str(), OpenHow::new().flags(opening.flags()).resolve(resolve)) {
                 Ok(fd) => return Ok(Some(Opened { handle: Handle::new(fd, opening.access()), real_path })),
                 Err(Errno::ENOENT | Errno::ENOTDIR) => return Ok(None),

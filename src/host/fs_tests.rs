@@ -4,7 +4,7 @@ use std::os::unix::fs::MetadataExt;
 
 use super::*;
 use crate::fact::{AclEntry, AclWho};
-use crate::host::scratch::{Scratch, acl_for_user_1000};
+use crate::host::scratch::{Scratch, acl_for_user_1000, mark, strace, traced_calls, while_swapping};
 
 /// The same root twice: as the kernel is, and as on a kernel before 5.6.
 fn roots(scratch: &Scratch) -> [Root; 2] {
@@ -94,7 +94,11 @@ fn trusted_links_are_followed_within_the_root() {
     let scratch = Scratch::new();
     scratch.file("/run/docker/x", "here", 0o600).link("/var/run", "/run", 0).link("/var/up", "../../../../run/docker", 0);
     scratch.link("/etc/hostname", "/etc/hostname-of-this-tree", 0).link("/chain", "var/run/../var/up/x", 0);
-    scratch.link("/loop", "loop", 0).link("/to-root", "/", 0).link("/dangling", "/nowhere/x", 0).link("/own", "/run/docker/", 0);
+    scratch.link("/loop", "loop", 0).link("/to-root", "/", 0).link("/dangling", "/nowhere/x", 0).link(
+        "/own",
+        "/run/docker/",
+        0,
+    );
     expect(
         &scratch,
         &[
@@ -122,7 +126,11 @@ fn links_that_root_could_not_have_planted_are_not_followed() {
     scratch.dir("/home", 0o755).link("/home/root-owned", "/secret", 0).chown("/home", 1000, 1000);
     scratch.dir("/group", 0o775).link("/group/l", "/secret", 0).chown("/group", 0, 999);
     scratch.dir("/world", 0o777).link("/world/l", "/secret", 0);
-    scratch.dir("/tmp", 0o1777).link("/tmp/pinned", "/secret", 0).link("/tmp/mine", "/secret", 1000).link("/tmp/two", "/secret", 0);
+    scratch
+        .dir("/tmp", 0o1777)
+        .link("/tmp/pinned", "/secret", 0)
+        .link("/tmp/mine", "/secret", 1000)
+        .link("/tmp/two", "/secret", 0);
     std::fs::hard_link(scratch.at("/tmp/two"), scratch.at("/tmp/second")).unwrap();
     scratch.link("/outer", "/home/root-owned", 0);
     let refused = |link: &str, by: &str| format!("{link} is a symbolic link that {by} could have planted; not followed");
@@ -220,7 +228,7 @@ fn a_swapped_parent_never_leads_astray() {
     scratch.file("/etc/conf/f", "good", 0o600).file("/victim/f", "secret", 0o600).link("/etc/swap", "/victim", 1000);
     let mut refused = 0;
     for root in roots(&scratch) {
-        crate::host::scratch::while_swapping(&scratch.at("/etc/conf"), &scratch.at("/etc/swap"), || {
+        while_swapping(&scratch.at("/etc/conf"), &scratch.at("/etc/swap"), || {
             for _ in 0..3000 {
                 match root.look("/etc/conf/f", Want::CONTENT) {
                     Fact::Known(file) => assert_eq!(file.content, Some(Content(b"good".to_vec()))),
@@ -233,24 +241,6 @@ fn a_swapped_parent_never_leads_astray() {
     assert!(refused > 0, "the attack never hit: the test shows nothing");
 }
 
-/// Runs one test of this binary under strace and gives the calls that it traced.
-fn strace(test: &str, options: &[&str]) -> String {
-    let log = std::env::temp_dir().join(format!("harden-strace-{}-{}", std::process::id(), test.replace(':', "-")));
-    let program = std::env::current_exe().unwrap();
-    let outcome = std::process::Command::new("strace")
-        .args(["-f", "-qq", "-o"])
-        .arg(&log)
-        .args(options)
-        .arg(program)
-        .args(["--exact", test, "--include-ignored", "--test-threads=1"])
-        .output()
-        .expect("strace is needed: apt-get install strace");
-    let trace = std::fs::read_to_string(&log).unwrap();
-    std::fs::remove_file(&log).unwrap();
-    assert!(outcome.status.success(), "{}\n{trace}", String::from_utf8_lossy(&outcome.stdout));
-    trace
-}
-
 /// Not a test of its own: what the tests below trace.
 #[test]
 #[ignore = "run under strace by other tests"]
@@ -258,7 +248,6 @@ fn traced_looks() {
     let scratch = Scratch::new();
     scratch.file("/etc/docker/daemon.json", "{}\n", 0o640).link("/link", "etc", 0);
     let root = scratch.root();
-    let mark = |name: &str| drop(std::fs::metadata(format!("/mark-{name}")));
     mark("stat");
     assert_eq!(text(&root.look("/etc/docker/daemon.json", Want::Stat)), "File 0640 at /etc/docker/daemon.json");
     mark("content");
@@ -269,19 +258,11 @@ fn traced_looks() {
     assert_eq!(text(&root.look("/link/docker/daemon.json", Want::CONTENT)), "{}\n");
 }
 
-/// The calls between two marks, by name.
-fn calls(trace: &str, from: &str, to: &str) -> Vec<String> {
-    let lines = trace.lines().skip_while(|line| !line.contains(&format!("/mark-{from}"))).skip(1);
-    let lines = lines.take_while(|line| !line.contains(&format!("/mark-{to}")));
-    let name = |line: &str| line.split_once(' ')?.1.trim_start().split_once('(').map(|(name, _)| name.to_owned());
-    lines.filter_map(name).filter(|name| !matches!(name.as_str(), "brk" | "mmap" | "munmap" | "madvise")).collect()
-}
-
 #[test]
 fn a_look_costs_as_many_calls_as_documented() {
     let trace = strace("host::fs::tests::traced_looks", &[]);
     let stat = |name: &String| if name == "newfstatat" { "fstat".to_string() } else { name.clone() };
-    let calls = |from, to| calls(&trace, from, to).iter().map(stat).collect::<Vec<_>>();
+    let calls = |from, to| traced_calls(&trace, from, to).iter().map(stat).collect::<Vec<_>>();
     assert_eq!(calls("stat", "content"), ["openat2", "fstat", "getxattr", "close"]);
     assert_eq!(calls("content", "missing"), ["openat2", "fstat", "fgetxattr", "read", "read", "close"]);
     assert_eq!(calls("missing", "end"), ["openat2"]);

@@ -226,7 +226,9 @@ mod tests {
 
     fn tree() -> Scratch {
         let scratch = Scratch::new();
-        for path in ["/etc/a/1.conf", "/etc/a/2.conf", "/etc/a/.hidden.conf", "/etc/a/deep/er/3.conf", "/etc/b/1.conf", "/etc/b/x"] {
+        for path in
+            ["/etc/a/1.conf", "/etc/a/2.conf", "/etc/a/.hidden.conf", "/etc/a/deep/er/3.conf", "/etc/b/1.conf", "/etc/b/x"]
+        {
             scratch.file(path, "", 0o644);
         }
         scratch.link("/etc/c", "b", 0).link("/lib", "etc", 0).link("/etc/b/link.conf", "/nowhere", 1000);

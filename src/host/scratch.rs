@@ -141,3 +141,33 @@ pub(crate) fn while_swapping(one: &Path, other: &Path, mut action: impl FnMut())
         }
     });
 }
+
+/// Runs one test of this binary under strace, which must succeed, and gives the calls that it traced.
+pub(crate) fn strace(test: &str, options: &[&str]) -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let number = COUNT.fetch_add(1, Ordering::Relaxed);
+    let log = std::env::temp_dir().join(format!("harden-strace-{}-{number}", std::process::id()));
+    let mut command = std::process::Command::new("strace");
+    command.args(["-f", "-qq", "-o"]).arg(&log).args(options).arg(std::env::current_exe().unwrap());
+    command.args(["--exact", test, "--include-ignored", "--test-threads=1"]);
+    let output = command.output().expect("strace is needed: apt-get install strace");
+    let trace = fs::read_to_string(&log).unwrap();
+    fs::remove_file(&log).unwrap();
+    assert!(output.status.success(), "{}\n{trace}", String::from_utf8_lossy(&output.stdout));
+    trace
+}
+
+/// Leaves a call in a trace that tells where the test is.
+pub(crate) fn mark(name: &str) {
+    let _ = fs::metadata(format!("/mark-{name}"));
+}
+
+/// The calls between two marks, by name.
+pub(crate) fn traced_calls(trace: &str, from: &str, to: &str) -> Vec<String> {
+    let lines = trace.lines().skip_while(|line| !line.contains(&format!("/mark-{from}"))).skip(1);
+    let lines = lines.take_while(|line| !line.contains(&format!("/mark-{to}")));
+    let name = |line: &str| line.split_once(' ')?.1.trim_start().split_once('(').map(|(name, _)| name.to_owned());
+    // Allocation, and the check before `close` that only debug builds do.
+    let noise = ["brk", "mmap", "munmap", "madvise", "fcntl"];
+    lines.filter_map(name).filter(|name| !noise.contains(&name.as_str())).collect()
+}

@@ -104,12 +104,13 @@ pub(crate) fn walk(root: &Root, parts: &[&str], last: Last) -> Result<Walked, Ob
             continue;
         }
         let at = way.path_of(&name);
-        let fd = match openat(&way.here().fd, name.as_str(), OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC, Mode::empty()) {
-            Ok(fd) => fd,
-            Err(Errno::ENOENT) if todo.is_empty() => return way.spot(name).map(Walked::Free),
-            Err(Errno::ENOENT) => return Ok(Walked::NoWay { at }),
-            Err(errno) => return Err(Obstacle::Os { at, errno }),
-        };
+        let fd =
+            match openat(&way.here().fd, name.as_str(), OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC, Mode::empty()) {
+                Ok(fd) => fd,
+                Err(Errno::ENOENT) if todo.is_empty() => return way.spot(name).map(Walked::Free),
+                Err(Errno::ENOENT) => return Ok(Walked::NoWay { at }),
+                Err(errno) => return Err(Obstacle::Os { at, errno }),
+            };
         let stat = fstat(&fd).map_err(|errno| Obstacle::Os { at: at.clone(), errno })?;
         match kind_of(&stat) {
             FileKind::Symlink if last == Last::Follow || !todo.is_empty() => {
