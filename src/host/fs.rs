@@ -16,7 +16,7 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2, readlinkat};
 use nix::sys::stat::{Mode, fstat};
 
-use super::handle::{Access, Handle, kind_of, mode_of};
+use super::handle::{Access, Handle, kind_of, mode_of, nlink_of};
 use super::walk::{Last, Walked, walk};
 use crate::error::{Error, Result};
 use crate::fact::{Content, Fact, FileFact, FileKind};
@@ -174,9 +174,9 @@ impl Root {
             mode: mode_of(&stat),
             uid: stat.st_uid,
             gid: stat.st_gid,
-            nlink: stat.st_nlink as u64,
-            dev: stat.st_dev as u64,
-            ino: stat.st_ino as u64,
+            nlink: nlink_of(&stat),
+            dev: stat.st_dev,
+            ino: stat.st_ino,
             mtime_ns: stat.st_mtime.saturating_mul(1_000_000_000).saturating_add(stat.st_mtime_nsec),
             size: stat.st_size.unsigned_abs(),
             acl,

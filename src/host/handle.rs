@@ -151,3 +151,9 @@ pub(crate) fn kind_of(stat: &FileStat) -> FileKind {
 pub(crate) fn mode_of(stat: &FileStat) -> u32 {
     stat.st_mode & 0o7777
 }
+
+/// The number of hard links of a `stat`; its type differs by architecture.
+#[allow(clippy::unnecessary_cast)]
+pub(crate) fn nlink_of(stat: &FileStat) -> u64 {
+    stat.st_nlink as u64
+}

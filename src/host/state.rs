@@ -2,7 +2,7 @@
 
 use super::advice::os_error;
 use super::fs::{CONTENT_LIMIT, Root, parts};
-use super::handle::{Handle, kind_of, mode_of};
+use super::handle::{Handle, kind_of, mode_of, nlink_of};
 use super::walk::{Last, Obstacle, Walked, walk};
 use crate::error::{Error, Result};
 use crate::fact::{Content, FileKind};
@@ -63,6 +63,6 @@ impl Handle {
             }
         }
         let (mode, uid, gid) = (mode_of(&stat), stat.st_uid, stat.st_gid);
-        Ok(FileState { kind, mode, uid, gid, nlink: stat.st_nlink as u64, xattrs, content })
+        Ok(FileState { kind, mode, uid, gid, nlink: nlink_of(&stat), xattrs, content })
     }
 }
