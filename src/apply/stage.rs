@@ -7,7 +7,7 @@ use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, RenameFlags, openat, renameat, renameat2};
 use nix::sys::stat::{Mode, fstatat, mkdirat};
-use nix::unistd::{UnlinkatFlags, fsync, geteuid, linkat, unlinkat};
+use nix::unistd::{UnlinkatFlags, fsync, linkat, unlinkat};
 
 use crate::fact::FileKind;
 use crate::host::handle::{Access, Handle, kind_of};
@@ -125,7 +125,8 @@ impl Drop for Staged<'_> {
     }
 }
 
-/// Removes what killed runs left in a directory: only names of the pattern above, only files and empty directories of this user.
+/// Removes what killed runs left in a directory that nobody else can change: only names of the pattern above, only regular files
+/// and empty directories. Their owner says nothing: a staged file already has that of the file which it was to replace.
 pub(super) fn sweep(dir: &OwnedFd) -> nix::Result<()> {
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let mut listing = Dir::openat(dir, ".", flags, Mode::empty())?;
@@ -136,8 +137,8 @@ pub(super) fn sweep(dir: &OwnedFd) -> nix::Result<()> {
     }
     for name in stale {
         let stat = match fstatat(dir, name.as_str(), AtFlags::AT_SYMLINK_NOFOLLOW) {
-            Ok(stat) if stat.st_uid == geteuid().as_raw() => stat,
-            _ => continue,
+            Ok(stat) => stat,
+            Err(_) => continue,
         };
         let flag = match kind_of(&stat) {
             FileKind::File => UnlinkatFlags::NoRemoveDir,

@@ -151,6 +151,8 @@ impl<'r> Writer<'r> {
     /// Errors: a system call failed. A directory that is not there is none.
     pub fn sweep_beside(&self, path: &str) -> Result<()> {
         match Target::find_if_way(self.root, path)? {
+            // Where others can write, nothing was ever staged.
+            Some(target) if target.refuse_weak_way().is_err() => Ok(()),
             Some(target) => sweep(&target.open_dir()?).map_err(|errno| target.os_error("clean up beside it", errno)),
             None => Ok(()),
         }

@@ -4,7 +4,7 @@ use super::*;
 use crate::fact::Content;
 use crate::file_state::Standing;
 use crate::formats::acl;
-use crate::host::scratch::{Scratch, acl_for_user_1000, mark, strace, traced_calls, while_swapping};
+use crate::host::scratch::{Scratch, acl_for_user_1000, mark, strace, strace_any, traced_calls, while_swapping};
 
 const FILE: &str = "/etc/docker/daemon.json";
 
@@ -126,6 +126,29 @@ fn a_file_that_changed_meanwhile_is_left_alone() {
         }
         assert_eq!(root.state(FILE).unwrap(), edited);
         assert!(scratch.names("/etc/docker").iter().all(|name| name == "daemon.json"));
+    }
+}
+
+#[test]
+fn a_file_that_changes_while_its_successor_is_staged_is_left_alone() {
+    type Edit = fn(&Scratch);
+    let edits: [(Edit, &str); 3] = [
+        (|s| _ = s.file(FILE, "old\n", 0o660), "somebody writes it right now"),
+        (|s| std::fs::rename(s.at("/etc/other"), s.at(FILE)).unwrap(), "somebody writes it right now"),
+        (|s| std::fs::remove_file(s.at(FILE)).unwrap(), "it is not there any more"),
+    ];
+    for (edit, why) in edits {
+        let scratch = tree();
+        scratch.file("/etc/other", "old\n", 0o660);
+        let root = scratch.root();
+        let target = Target::find(&root, FILE).unwrap();
+        let found = target.open(CONTENT_LIMIT).unwrap();
+        target.refuse_touched(&found).unwrap();
+        // File systems stamp changes with the time of the last clock tick.
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        edit(&scratch);
+        let expected = format!("{FILE}: changed since it was looked at: {why}\n  help: run `harden plan` again");
+        assert_eq!(refusal(&scratch, target.refuse_touched(&found)), expected);
     }
 }
 
@@ -269,8 +292,8 @@ fn a_trusted_link_stays_and_its_target_is_replaced() {
 #[test]
 fn leftovers_of_killed_runs_are_swept_and_nothing_else() {
     let scratch = tree();
-    let (stale, foreign) = ("/etc/docker/.harden-0123456789abcdef.tmp", "/etc/docker/.harden-0123456789abcde0.tmp");
-    scratch.file(stale, "", 0o600).file(foreign, "", 0o600).chown(foreign, 1000, 0);
+    let (stale, owned) = ("/etc/docker/.harden-0123456789abcdef.tmp", "/etc/docker/.harden-0123456789abcde0.tmp");
+    scratch.file(stale, "", 0o600).file(owned, "", 0o600).chown(owned, 5, 999);
     scratch.file("/etc/docker/.harden-mine.tmp", "", 0o600).link("/etc/docker/.harden-aaaaaaaaaaaaaaaa.tmp", "x", 0);
     scratch.dir("/etc/docker/.harden-bbbbbbbbbbbbbbbb.tmp", 0o700).file(
         "/etc/docker/.harden-cccccccccccccccc.tmp/x",
@@ -278,14 +301,12 @@ fn leftovers_of_killed_runs_are_swept_and_nothing_else() {
         0o600,
     );
     let root = scratch.root();
+    scratch.chmod("/etc/docker", 0o777);
     Writer::new(&root).sweep_beside(FILE).unwrap();
-    let left = [
-        ".harden-0123456789abcde0.tmp",
-        ".harden-aaaaaaaaaaaaaaaa.tmp",
-        ".harden-cccccccccccccccc.tmp",
-        ".harden-mine.tmp",
-        "daemon.json",
-    ];
+    assert_eq!(scratch.names("/etc/docker").len(), 7, "not where others can write");
+    scratch.chmod("/etc/docker", 0o755);
+    Writer::new(&root).sweep_beside(FILE).unwrap();
+    let left = [".harden-aaaaaaaaaaaaaaaa.tmp", ".harden-cccccccccccccccc.tmp", ".harden-mine.tmp", "daemon.json"];
     assert_eq!(scratch.names("/etc/docker"), left);
     scratch.file(stale, "", 0o600);
     Writer::new(&root).replace(FILE, Some(&state(&scratch, FILE)), b"new", &Meta::default()).unwrap();
@@ -420,15 +441,70 @@ fn a_failing_call_leaves_the_old_file_and_no_other() {
     }
 }
 
-/// Not a test of its own: what the test above makes fail.
+/// Not a test of its own: what the tests around it make fail or kill.
 #[test]
 #[ignore = "run under strace by other tests"]
 fn one_replacement() {
     let scratch = tree();
+    mark(&format!("tree{}", scratch.at("").display()));
     let root = scratch.root();
     let before = state(&scratch, FILE);
     let failed = Writer::new(&root).replace(FILE, Some(&before), b"new\n", &Meta::default()).is_err();
     if failed && state(&scratch, FILE) == before && scratch.names("/etc/docker") == ["daemon.json"] {
         mark("old-and-alone");
+    }
+}
+
+/// Killed at any call, a replacement leaves the old file or the new one, whole, and at most a leftover that the next run sweeps.
+#[test]
+fn a_killed_replacement_leaves_the_old_file_or_the_new_one() {
+    let mut leftovers = 0;
+    for (call, when, old) in [
+        ("fchownat", 1, true),
+        ("setxattr", 6, true),
+        ("fsync", 1, true),
+        ("linkat", 1, true),
+        ("renameat", 1, true),
+        ("fsync", 2, false),
+    ] {
+        let (only, inject) = (format!("trace=statx,{call}"), format!("inject={call}:signal=KILL:when={when}"));
+        let (trace, _) = strace_any("apply::writer::tests::one_replacement", &["-e", &only, "-e", &inject]);
+        assert!(trace.contains("killed by SIGKILL"), "{call}: {trace}");
+        let marked = trace.split_once("/mark-tree").expect("the test marks its tree").1;
+        let scratch = Scratch::adopt(marked.split_once('"').unwrap().0);
+        let now = state(&scratch, FILE);
+        let expected =
+            FileState { content: Some(Content(if old { b"old\n" } else { b"new\n" }.to_vec())), ..state(&tree(), FILE) };
+        assert_eq!(now, expected, "{call}");
+        leftovers += scratch.names("/etc/docker").len() - 1;
+        Writer::new(&scratch.root()).sweep_beside(FILE).unwrap();
+        assert_eq!(scratch.names("/etc/docker"), ["daemon.json"], "{call}");
+    }
+    assert_eq!(leftovers, 1, "the kill between linkat and renameat leaves the temporary name, no other does");
+}
+
+/// Not a test of its own: the tests below make its first choices fail.
+#[test]
+#[ignore = "run under strace by other tests"]
+fn new_names() {
+    let scratch = Scratch::new();
+    scratch.dir("/d", 0o755);
+    let root = scratch.root();
+    let [unnamed, named] = writers(&root);
+    unnamed.replace("/d/a", None, b"a", &mode(0o644)).unwrap();
+    named.replace("/d/b", None, b"b", &mode(0o644)).unwrap();
+    named.make_dir("/d/c", 0o711, 0, 7).unwrap();
+    assert_eq!(
+        (scratch.text("/d/a"), scratch.text("/d/b"), scratch.modes("/d/c")),
+        ("a".into(), "b".into(), "0711 0 7".into())
+    );
+    assert_eq!(scratch.names("/d"), ["a", "b", "c"]);
+}
+
+#[test]
+fn there_is_a_detour_where_a_call_is_not_supported() {
+    for inject in ["inject=linkat:error=ENOENT:when=1", "inject=renameat2:error=EINVAL", "inject=renameat2:error=ENOSYS"] {
+        let trace = strace("apply::writer::tests::new_names", &["-e", "trace=linkat,renameat2", "-e", inject]);
+        assert!(trace.contains("(INJECTED)"), "{inject}: {trace}");
     }
 }

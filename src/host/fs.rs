@@ -1,7 +1,7 @@
 //! Reading a file system beneath a root: `/`, or an image tree.
 //!
 //! Every object is opened once and read through that descriptor. Absolute links and `..` in them stay inside the root, a link is
-//! followed only if root could have planted it (see [`super::walk`]), and nothing here blocks on a FIFO or opens a device.
+//! followed only if root could have planted it (see `walk.rs`), and nothing here blocks on a FIFO or opens a device.
 //!
 //! System calls of one look, in order (counted by a test):
 //! - `Stat`: `openat2(O_PATH)`, `fstat`, `getxattr(/proc/self/fd/N)` for the ACL, `close`

@@ -21,6 +21,12 @@ impl Scratch {
         Self(path)
     }
 
+    /// The folder of a test that was killed.
+    pub(crate) fn adopt(path: &str) -> Self {
+        assert!(path.contains("/harden-test-"), "{path}");
+        Self(path.into())
+    }
+
     pub(crate) fn root(&self) -> Root {
         Root::open(&self.0).unwrap()
     }
@@ -144,17 +150,23 @@ pub(crate) fn while_swapping(one: &Path, other: &Path, mut action: impl FnMut())
 
 /// Runs one test of this binary under strace, which must succeed, and gives the calls that it traced.
 pub(crate) fn strace(test: &str, options: &[&str]) -> String {
+    let (trace, output) = strace_any(test, options);
+    assert!(output.status.success(), "{}\n{trace}", String::from_utf8_lossy(&output.stdout));
+    trace
+}
+
+/// The same, whether it succeeds or not.
+pub(crate) fn strace_any(test: &str, options: &[&str]) -> (String, std::process::Output) {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let number = COUNT.fetch_add(1, Ordering::Relaxed);
     let log = std::env::temp_dir().join(format!("harden-strace-{}-{number}", std::process::id()));
     let mut command = std::process::Command::new("strace");
-    command.args(["-f", "-qq", "-o"]).arg(&log).args(options).arg(std::env::current_exe().unwrap());
+    command.args(["-f", "-qq", "-s", "256", "-o"]).arg(&log).args(options).arg(std::env::current_exe().unwrap());
     command.args(["--exact", test, "--include-ignored", "--test-threads=1"]);
     let output = command.output().expect("strace is needed: apt-get install strace");
     let trace = fs::read_to_string(&log).unwrap();
     fs::remove_file(&log).unwrap();
-    assert!(output.status.success(), "{}\n{trace}", String::from_utf8_lossy(&output.stdout));
-    trace
+    (trace, output)
 }
 
 /// Leaves a call in a trace that tells where the test is.
