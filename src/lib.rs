@@ -1,5 +1,6 @@
 //! `harden`: baseline + facts → findings → plan → (preview | apply under a journal → observe again).
 
+pub mod apply;
 pub mod baseline;
 pub mod change;
 pub mod error;
@@ -9,4 +10,6 @@ pub mod finding;
 pub mod formats;
 pub mod render;
 pub mod report;
+pub mod file_state;
+pub mod formats;
 pub mod host;

@@ -5,3 +5,5 @@ pub mod daemon_json;
 pub mod daemon_keys;
 mod json_splice;
 pub mod json_text;
+
+pub mod acl;

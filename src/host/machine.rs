@@ -74,7 +74,9 @@ mod tests {
             (&["run/systemd/system"], ServiceManager::None),
         ] {
             let root = Scratch::new();
-            marks.iter().for_each(|mark| root.write(mark, ""));
+            for mark in marks {
+                root.file(mark, "", 0o644);
+            }
             assert_eq!(service_manager_of(root.path()), expected, "{marks:?}");
         }
     }
@@ -87,11 +89,11 @@ mod tests {
             ("sys/module/bridge/refcnt", false),
         ] {
             let root = Scratch::new();
-            root.write(mark, "1\n");
+            root.file(mark, "1\n", 0o644);
             assert_eq!(br_netfilter_of(root.path()), Fact::Known(expected), "{mark}");
         }
         let root = Scratch::new();
-        root.link("proc", root.path().join("proc"));
+        root.link("proc", &root.at("proc").to_string_lossy(), 0);
         let path = root.path().join("proc/sys/net/bridge/bridge-nf-call-iptables");
         let expected = format!("{}: Too many levels of symbolic links (os error 40)", path.display());
         assert_eq!(br_netfilter_of(root.path()), Fact::Unknown(expected));
@@ -102,10 +104,10 @@ mod tests {
         let root = Scratch::new();
         assert_eq!(selinux_of(root.path()), Fact::Absent);
         for (text, expected) in [("1", Fact::Known(true)), ("0\n", Fact::Known(false))] {
-            root.write("sys/fs/selinux/enforce", text);
+            root.file("sys/fs/selinux/enforce", text, 0o644);
             assert_eq!(selinux_of(root.path()), expected);
         }
-        root.write("sys/fs/selinux/enforce", "permissive");
+        root.file("sys/fs/selinux/enforce", "permissive", 0o644);
         let path = root.path().join("sys/fs/selinux/enforce");
         assert_eq!(selinux_of(root.path()), Fact::Unknown(format!("{}: 0 or 1 expected", path.display())));
     }

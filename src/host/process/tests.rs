@@ -14,7 +14,7 @@ struct Machine(Scratch);
 impl Machine {
     fn new() -> Machine {
         let scratch = Scratch::new();
-        scratch.link("self/ns/pid", "pid:[1]");
+        scratch.link("self/ns/pid", "pid:[1]", 0);
         let machine = Machine(scratch);
         machine.process(1, "/usr/lib/systemd/systemd", &["/sbin/init"]);
         machine
@@ -34,16 +34,16 @@ impl Machine {
     }
 
     fn file(&self, pid: i32, name: &str, content: &str) {
-        self.0.write(&format!("{pid}/{name}"), content);
+        self.0.file(&format!("{pid}/{name}"), content, 0o644);
     }
 
     fn link(&self, pid: i32, name: &str, target: &str) {
         let _ = fs::remove_file(self.0.path().join(format!("{pid}/{name}")));
-        self.0.link(&format!("{pid}/{name}"), target);
+        self.0.link(&format!("{pid}/{name}"), target, 0);
     }
 
     fn pidfile(&self, text: &str) {
-        self.0.write("docker.pid", text);
+        self.0.file("docker.pid", text, 0o644);
     }
 
     fn find(&self, engine: Option<&Engine>) -> Fact<ProcessFact> {
