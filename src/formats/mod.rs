@@ -1,3 +1,7 @@
 //! Text formats: pure text in, text out, no I/O.
 
 pub mod audit_rule;
+pub mod daemon_json;
+pub mod daemon_keys;
+mod json_splice;
+pub mod json_text;
