@@ -2,6 +2,7 @@
 
 pub mod baseline;
 pub mod change;
+pub mod commands;
 pub mod error;
 pub mod expect;
 pub mod fact;
