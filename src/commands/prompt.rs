@@ -3,9 +3,11 @@
 //! Whatever ends a question (an answer, Esc, Ctrl-C, SIGTERM, a terminal that goes away), the terminal is left as it was: the
 //! cursor is shown and what is typed is echoed.
 
+use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use dialoguer::theme::Theme;
 use dialoguer::{Input, MultiSelect, Select};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 use nix::sys::termios::{SetArg, tcgetattr, tcsetattr};
@@ -31,7 +33,7 @@ pub struct PickItem {
 pub fn choose_baseline(baselines: &[(String, String, usize)]) -> Result<usize> {
     let name_columns = baselines.iter().map(|(name, ..)| name.chars().count()).max().unwrap_or(0);
     let item = |(name, title, count): &(String, String, usize)| format!("{name:name_columns$}  {title} ({count} controls)");
-    select("Baseline to judge by", "--baseline NAME", baselines.iter().map(item).collect())
+    select("Baseline to judge by:", "--baseline NAME", baselines.iter().map(item).collect())
 }
 
 /// Asks which findings to fix. Gives their places in the list; none chosen is an answer, too.
@@ -46,7 +48,8 @@ pub fn pick_findings(items: &[PickItem]) -> Result<Vec<usize>> {
         return Ok(Vec::new());
     }
     let chosen = ask("--yes", || {
-        let prompt = MultiSelect::new().with_prompt("Fix which? (space: choose, a: all or none, enter: go on, esc: stop)");
+        let prompt = MultiSelect::with_theme(&AsWritten)
+            .with_prompt("Fix which? (space: choose, a: all or none, enter: go on, esc: stop)");
         prompt.items_checked(lines).report(false).interact_opt()
     })?;
     writeln!(io::stderr(), "{} of {} chosen", chosen.len(), items.len()).map_err(unanswered)?;
@@ -60,10 +63,9 @@ pub fn pick_findings(items: &[PickItem]) -> Result<Vec<usize>> {
 pub fn confirm_typed(question: &str, word: &str) -> Result<bool> {
     let typed = ask("--yes", || {
         writeln!(io::stderr(), "{}", visible(question))?;
-        let prompt = format!("Type {word} to go on, anything else to stop");
-        Input::<String>::new().with_prompt(prompt).allow_empty(true).report(false).interact_text().map(Some)
+        let prompt = format!("Type {word} to go on, anything else to stop:");
+        Input::<String>::with_theme(&AsWritten).with_prompt(prompt).allow_empty(true).interact_text().map(Some)
     })?;
-    writeln!(io::stderr()).map_err(unanswered)?;
     Ok(typed.trim() == word)
 }
 
@@ -80,7 +82,24 @@ fn select(question: &str, flag: &str, items: Vec<String>) -> Result<usize> {
         return Err(Error::failure(format!("there is nothing to choose from for `{question}`")));
     }
     let items: Vec<_> = items.iter().map(|item| one_line(item)).collect();
-    ask(flag, || Select::new().with_prompt(visible(question)).items(&items).default(0).interact_opt())
+    ask(flag, || Select::with_theme(&AsWritten).with_prompt(visible(question)).items(&items).default(0).interact_opt())
+}
+
+/// Shows questions as they are written; dialoguer's own themes put a colon behind each.
+struct AsWritten;
+
+impl Theme for AsWritten {
+    fn format_prompt(&self, f: &mut dyn fmt::Write, prompt: &str) -> fmt::Result {
+        f.write_str(prompt)
+    }
+
+    fn format_input_prompt(&self, f: &mut dyn fmt::Write, prompt: &str, _: Option<&str>) -> fmt::Result {
+        write!(f, "{prompt} ")
+    }
+
+    fn format_input_prompt_selection(&self, f: &mut dyn fmt::Write, prompt: &str, answer: &str) -> fmt::Result {
+        write!(f, "{prompt} {answer}")
+    }
 }
 
 /// Escaped, and cut so that it surely fits a line of the terminal: a list whose lines wrap can't be redrawn cleanly.
@@ -129,7 +148,7 @@ fn is_end(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::UnexpectedEof)
 }
 
-fn unanswered(cause: impl std::fmt::Display) -> Error {
+fn unanswered(cause: impl fmt::Display) -> Error {
     Error::failure(format!("cannot read an answer from the terminal: {cause}")).help("give --yes to go on without a question")
 }
 
