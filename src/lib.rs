@@ -3,6 +3,7 @@
 pub mod apply;
 pub mod baseline;
 pub mod change;
+pub mod commands;
 pub mod error;
 pub mod expect;
 pub mod fact;

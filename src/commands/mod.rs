@@ -91,3 +91,6 @@ fn text_only(common: &Common, what: &str) -> Result<()> {
         Format::Json => Err(Error::usage(format!("{what} has no JSON form"))),
     }
 }
+//! The commands, one file each.
+
+pub mod prompt;

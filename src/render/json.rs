@@ -73,7 +73,8 @@ mod tests {
         let schema = schema();
         let good = serde_json::to_value(samples::applied()).unwrap();
         assert!(schema.is_valid(&good));
-        let table: [(&str, fn(&mut Value)); 15] = [
+        type Spoil = fn(&mut Value);
+        let table: [(&str, Spoil); 15] = [
             ("another schema", |d| d["schema"] = json!("harden/report/2")),
             ("a key too many", |d| d["extra"] = json!(1)),
             ("a key too many in a finding", |d| d["findings"][0]["extra"] = json!(1)),
