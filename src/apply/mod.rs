@@ -8,9 +8,4 @@ pub mod recover;
 mod stage;
 mod target;
 pub mod transaction;
-//! The only writes.
-
-mod metadata;
-mod stage;
-mod target;
 pub mod writer;

@@ -8,7 +8,7 @@ mod generate;
 mod interactive;
 mod output;
 mod plan;
-mod prompt;
+pub mod prompt;
 
 use clap::CommandFactory;
 
@@ -91,6 +91,3 @@ fn text_only(common: &Common, what: &str) -> Result<()> {
         Format::Json => Err(Error::usage(format!("{what} has no JSON form"))),
     }
 }
-//! The commands, one file each.
-
-pub mod prompt;
