@@ -459,6 +459,9 @@ fn one_replacement() {
 #[test]
 #[ignore = "run under strace by another test"]
 fn a_writer_in_between() {
+    if !crate::host::scratch::is_traced() {
+        return;
+    }
     let scratch = tree();
     let root = scratch.root();
     let before = state(&scratch, FILE);
