@@ -455,6 +455,32 @@ fn one_replacement() {
     }
 }
 
+/// Not a test of its own: somebody writes the file while `fsync` of its successor takes its time.
+#[test]
+#[ignore = "run under strace by another test"]
+fn a_writer_in_between() {
+    if !crate::host::scratch::is_traced() {
+        return;
+    }
+    let scratch = tree();
+    let root = scratch.root();
+    let before = state(&scratch, FILE);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            std::thread::sleep(std::time::Duration::from_millis(300));
+            scratch.file(FILE, "somebody's\n", 0o660);
+        });
+        let text = refusal(&scratch, Writer::new(&root).replace(FILE, Some(&before), b"new\n", &Meta::default()));
+        assert!(text.contains("changed since it was looked at"), "{text}");
+    });
+    assert_eq!(scratch.text(FILE), "somebody's\n");
+}
+
+#[test]
+fn what_somebody_writes_in_between_is_not_lost() {
+    strace("apply::writer::tests::a_writer_in_between", &["-e", "trace=fsync", "-e", "inject=fsync:delay_enter=800ms:when=1"]);
+}
+
 /// Killed at any call, a replacement leaves the old file or the new one, whole, and at most a leftover that the next run sweeps.
 #[test]
 fn a_killed_replacement_leaves_the_old_file_or_the_new_one() {

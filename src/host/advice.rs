@@ -13,7 +13,8 @@ pub(crate) fn os_error(path: &Path, doing: &str, errno: Errno) -> Error {
     match errno {
         Errno::EROFS => error.help(format!("the file system is mounted read-only: see `findmnt -T {shown}`")),
         Errno::EPERM => {
-            error.help(format!("run as root; if you are, it or its directory may be immutable: see `lsattr -d {shown}`"))
+            let dir = path.parent().unwrap_or(path).display();
+            error.help(format!("run as root; if you are, it or its directory may be immutable: see `lsattr -d {shown} {dir}`"))
         }
         Errno::EACCES => error.help("run as root; if you are, a security module said no: see `ausearch -m avc -ts recent`"),
         Errno::ENOSPC => error.help(format!("make room: see `df -h {shown}` and `df -i {shown}`")),
@@ -36,7 +37,7 @@ mod tests {
             text(Errno::EROFS),
             "/etc/x: cannot write: EROFS: Read-only file system\n  help: the file system is mounted read-only: see `findmnt -T /etc/x`"
         );
-        assert!(text(Errno::EPERM).ends_with("see `lsattr -d /etc/x`"));
+        assert!(text(Errno::EPERM).ends_with("see `lsattr -d /etc/x /etc`"));
         assert!(text(Errno::ENOSPC).ends_with("see `df -h /etc/x` and `df -i /etc/x`"));
     }
 }

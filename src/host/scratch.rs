@@ -167,11 +167,17 @@ pub(crate) fn strace_any(test: &str, options: &[&str]) -> (String, std::process:
     let log = std::env::temp_dir().join(format!("harden-strace-{}-{number}", std::process::id()));
     let mut command = std::process::Command::new("strace");
     command.args(["-f", "-qq", "-s", "256", "-o"]).arg(&log).args(options).arg(std::env::current_exe().unwrap());
+    command.env("HARDEN_TEST_TRACED", "1");
     command.args(["--exact", test, "--include-ignored", "--test-threads=1"]);
     let output = command.output().expect("strace is needed: apt-get install strace");
     let trace = fs::read_to_string(&log).unwrap();
     fs::remove_file(&log).unwrap();
     (trace, output)
+}
+
+/// Whether this is a test that another runs under strace.
+pub(crate) fn is_traced() -> bool {
+    std::env::var_os("HARDEN_TEST_TRACED").is_some()
 }
 
 /// Leaves a call in a trace that tells where the test is.
