@@ -2,6 +2,10 @@
 
 pub mod accounts;
 pub mod audit_rule;
+pub mod env_file;
+pub mod exec_line;
+pub mod exec_start;
+pub mod specifier;
 pub mod unit_file;
 pub mod unit_path;
 pub mod words;
