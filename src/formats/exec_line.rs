@@ -132,7 +132,7 @@ fn text(word: &[u8], unit: &str, problems: &mut Vec<String>) -> String {
     })
 }
 
-/// What systemd demands of the program: no empty, quoted or control characters; a path is absolute and has no `..` at its end.
+/// What systemd demands of the program: a plain name or an absolute path, without quotes, backslashes and control characters.
 fn check_path(path: &str) -> Result<(), &'static str> {
     if path.is_empty() {
         return Err("the program's path is empty; systemd refuses the line");
