@@ -8,6 +8,10 @@ mod json_splice;
 pub mod json_text;
 
 pub mod acl;
+pub mod env_file;
+pub mod exec_line;
+pub mod exec_start;
+pub mod specifier;
 pub mod unit_file;
 pub mod unit_path;
 pub mod words;

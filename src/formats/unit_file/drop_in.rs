@@ -1,7 +1,6 @@
 //! The drop-in that harden writes: settings put into an existing text, everything else kept.
 
-use super::{Assignment, UnitFile, parse};
-use crate::error::{Error, Result};
+use super::{Assignment, Origin, Problem, UnitFile, is_line_end, parse};
 
 const HEADER: &str = "# Written by harden. Lines added here are kept.\n";
 
@@ -12,32 +11,41 @@ struct Wanted<'a> {
     values: Vec<&'a str>,
 }
 
-/// Puts `settings` (section, name, value) into the drop-in `existing`, or into a new one.
+/// Puts `settings` (section, name, value) into the drop-in `existing`, which lies at `path`, or into a new one.
 ///
 /// A name given more than once is a list whose lines come in that order. A setting that already stands there as wanted is
 /// left alone, so an unchanged drop-in is byte-identical; otherwise its first line is replaced and its others go.
 ///
 /// # Errors
-/// When systemd would not read the existing file to its end, or a value does not fit on one line as it is.
-pub fn drop_in(existing: Option<&[u8]>, settings: &[(&str, &str, &str)]) -> Result<Vec<u8>> {
+/// When systemd would not read the existing file to its end, or a setting does not fit on one line as it is.
+pub fn drop_in(path: &str, existing: Option<&[u8]>, settings: &[(&str, &str, &str)]) -> Result<Vec<u8>, Problem> {
     let mut text = existing.unwrap_or(HEADER.as_bytes()).to_vec();
-    let old = readable(&text)?;
+    let old = readable(path, &text)?;
     for wanted in grouped(settings) {
-        text = put(&text, &wanted)?;
+        text = put(&text, &readable(path, &text)?, &wanted);
     }
-    let new = readable(&text)?;
-    if !same_but_for(&old, &new, settings) || !grouped(settings).iter().all(|wanted| wanted.stands_in(&new)) {
-        return Err(Error::failure("the drop-in cannot hold these settings: a section, name or value does not fit on a line"));
+    let new = parse(path, &text);
+    for wanted in grouped(settings) {
+        if !wanted.stands_in(&new) {
+            let what =
+                format!("[{}] {} cannot be written: a name or value does not fit on one line", wanted.section, wanted.name);
+            return Err(Problem::new(Origin::new(path, 1), what));
+        }
+    }
+    if new.cut_short || others(&old, settings) != others(&new, settings) {
+        return Err(Problem::new(
+            Origin::new(path, 1),
+            "the settings cannot be written without changing other lines of this file",
+        ));
     }
     Ok(text)
 }
 
-fn readable(text: &[u8]) -> Result<UnitFile> {
-    let file = parse("drop-in", text);
-    match file.problems.iter().find(|_| file.cut_short) {
-        Some(problem) => Err(Error::failure(format!("line {}: {}", problem.origin.line, problem.what))
-            .help("repair that line of the drop-in, or delete the file")),
-        None => Ok(file),
+fn readable(path: &str, text: &[u8]) -> Result<UnitFile, Problem> {
+    let file = parse(path, text);
+    match file.problems.last() {
+        Some(problem) if file.cut_short => Err(problem.clone()),
+        _ => Ok(file),
     }
 }
 
@@ -66,10 +74,9 @@ impl Wanted<'_> {
     }
 }
 
-fn put(text: &[u8], wanted: &Wanted) -> Result<Vec<u8>> {
-    let file = readable(text)?;
-    if wanted.stands_in(&file) {
-        return Ok(text.to_vec());
+fn put(text: &[u8], file: &UnitFile, wanted: &Wanted) -> Vec<u8> {
+    if wanted.stands_in(file) {
+        return text.to_vec();
     }
     let mut spans = file.assignments.iter().filter(|one| wanted.is_set_by(one)).map(|one| one.span.clone());
     if let Some(first) = spans.next() {
@@ -81,46 +88,40 @@ fn put(text: &[u8], wanted: &Wanted) -> Result<Vec<u8>> {
             kept_from = span.end;
         }
         out.extend_from_slice(&text[kept_from..]);
-        return Ok(out);
+        return out;
     }
     // After the last assignment of its section, else in a section of its own at the end.
     if let Some(last) = file.assignments.iter().rfind(|one| one.section == wanted.section) {
         let mut out = with_line_end(&text[..last.span.end]);
         out.extend_from_slice(wanted.lines().as_bytes());
         out.extend_from_slice(&text[last.span.end..]);
-        return Ok(out);
+        return out;
     }
     let mut out = with_line_end(text);
     if !out.is_empty() {
         out.push(b'\n');
     }
     out.extend_from_slice(format!("[{}]\n{}", wanted.section, wanted.lines()).as_bytes());
-    Ok(out)
+    out
 }
 
-/// Ends the last line. A backslash before the end would continue it, so it gets an empty line to continue on.
+/// Ends the last line. A backslash before its end would continue it, so it gets an empty line to continue on.
 fn with_line_end(text: &[u8]) -> Vec<u8> {
     let mut out = text.to_vec();
     if out.last().is_some_and(|&byte| byte != b'\n') {
         out.push(b'\n');
     }
-    if out.ends_with(b"\\\n") {
+    if out.iter().rev().find(|&&byte| !is_line_end(byte)) == Some(&b'\\') {
         out.push(b'\n');
     }
     out
 }
 
-/// Whether all other settings are as they were.
-fn same_but_for(old: &UnitFile, new: &UnitFile, settings: &[(&str, &str, &str)]) -> bool {
-    let others = |file: &UnitFile| -> Vec<(String, String, String)> {
-        let ours = |one: &Assignment| settings.iter().any(|&(section, name, _)| one.section == section && one.name == name);
-        file.assignments
-            .iter()
-            .filter(|one| !ours(one))
-            .map(|one| (one.section.clone(), one.name.clone(), one.value.clone()))
-            .collect()
-    };
-    others(old) == others(new)
+/// What a file sets besides these settings.
+fn others<'a>(file: &'a UnitFile, settings: &[(&str, &str, &str)]) -> Vec<(&'a str, &'a str, &'a str)> {
+    let ours = |one: &Assignment| settings.iter().any(|&(section, name, _)| one.section == section && one.name == name);
+    let others = file.assignments.iter().filter(|one| !ours(one));
+    others.map(|one| (one.section.as_str(), one.name.as_str(), one.value.as_str())).collect()
 }
 
 #[cfg(test)]
@@ -131,7 +132,7 @@ mod tests {
     const SOCKET: [(&str, &str, &str); 2] = [("Socket", "SocketMode", "0660"), ("Socket", "SocketGroup", "docker")];
 
     fn text(existing: Option<&str>, settings: &[(&str, &str, &str)]) -> String {
-        String::from_utf8(drop_in(existing.map(str::as_bytes), settings).unwrap()).unwrap()
+        String::from_utf8(drop_in("d", existing.map(str::as_bytes), settings).unwrap()).unwrap()
     }
 
     #[test]
@@ -174,17 +175,21 @@ mod tests {
     #[test]
     fn what_cannot_be_written_is_refused() {
         for value in ["a\nb", " a", "a\\", "a\rSocketUser=x", "a\0b"] {
-            let error = drop_in(None, &[("Socket", "SocketUser", value)]).unwrap_err();
+            let error = drop_in("d", None, &[("Socket", "SocketUser", value)]).unwrap_err();
             assert_eq!(
-                error.what, "the drop-in cannot hold these settings: a section, name or value does not fit on a line",
-                "{value:?}"
+                error.to_string(),
+                "d:1: [Socket] SocketUser cannot be written: a name or value does not fit on one line"
             );
         }
-        let error = drop_in(Some(b"[Socket]\nA=1\n[oops\n"), &SOCKET).unwrap_err();
+        let error = drop_in("d", None, &[("Socket]\nA=1\n[Socket", "SocketUser", "root")]).unwrap_err();
         assert_eq!(
-            error.to_string(),
-            "line 3: the section header does not end with `]`; systemd reads nothing from here on\n  help: repair that line of the drop-in, or delete the file"
+            error.what,
+            "[Socket]\nA=1\n[Socket] SocketUser cannot be written: a name or value does not fit on one line"
         );
+        let error = drop_in("d", None, &[("Socket", "A=1\nSocketUser", "root")]).unwrap_err();
+        assert_eq!(error.what, "[Socket] A=1\nSocketUser cannot be written: a name or value does not fit on one line");
+        let error = drop_in("d", Some(b"[Socket]\nA=1\n[oops\n"), &SOCKET).unwrap_err();
+        assert_eq!(error.to_string(), "d:3: the section header does not end with `]`; systemd reads nothing from here on");
     }
 
     proptest! {
@@ -196,10 +201,10 @@ mod tests {
             ]), 0..14)
         ) {
             let existing = pieces.concat().into_bytes();
-            if let Ok(once) = drop_in(Some(&existing), &SOCKET) {
+            if let Ok(once) = drop_in("d", Some(&existing), &SOCKET) {
                 let file = parse("d", &once);
                 prop_assert!(grouped(&SOCKET).iter().all(|wanted| wanted.stands_in(&file)));
-                prop_assert_eq!(drop_in(Some(&once), &SOCKET).unwrap(), once);
+                prop_assert_eq!(drop_in("d", Some(&once), &SOCKET).unwrap(), once);
             } else {
                 prop_assert!(parse("d", &existing).cut_short, "refused without need: {}", existing.escape_ascii());
             }

@@ -1,15 +1,17 @@
 #!/usr/bin/env python3
-"""Records what a real systemd makes of unit files and environment files, as answers for the tests of src/formats.
+"""Records what a real systemd makes of unit files and environment files: the answers that tests of src/formats expect.
 
-Run as root on a machine with systemd, gcc, setpriv and unshare installed (systemd need not be PID 1):
+Run as root on a machine with systemd, gcc, setpriv and unshare installed (systemd need not be PID 1). To add a case, add
+its object to answers.json without the last two fields and record again:
 
-    ./record.py cases.json > answers.json
+    ./record.py answers.json > new.json && mv new.json answers.json
 
-cases.json: [{"name", "unit", "files": {name: text}, "drop_in": text}]; text is Latin-1, one character a byte.
-Each unit runs once under a private `systemd --user`, with /usr/sbin/dockerd replaced (in a private mount namespace)
-by a program that writes down its arguments and environment. `files` lie in /run/env/.
-answers.json: the same objects plus "commands" (argument lists, in the order run) and "environment" (of the first one,
-without what the manager itself sets).
+Fields: "name"; "unit", a unit file; "files", environment files by their name under /run/env/; "drop_in", a drop-in;
+"commands", the argument lists in the order run, empty when systemd refused the unit; "environment", that of the first
+command without what the manager itself sets. Text is Latin-1, one character a byte.
+
+Each unit runs once under a private `systemd --user`, with /usr/sbin/dockerd replaced (in a private mount namespace) by
+a program that writes down its arguments and environment.
 """
 import json, os, shutil, signal, subprocess, sys, tempfile, time
 
@@ -25,7 +27,7 @@ int main(int argc, char **argv) {
 }
 '''
 MANAGER = {"HOME", "LANG", "LOGNAME", "USER", "SHELL", "PATH", "PWD", "XDG_RUNTIME_DIR", "INVOCATION_ID", "SYSTEMD_EXEC_PID",
-           "MANAGERPID", "JOURNAL_STREAM", "SYSTEMD_UNIT_PATH", "MANAGERPIDFDID", "MEMORY_PRESSURE_WATCH", "MEMORY_PRESSURE_WRITE"}
+           "MANAGERPID", "QT_ACCESSIBILITY", "JOURNAL_STREAM", "SYSTEMD_UNIT_PATH", "MANAGERPIDFDID", "MEMORY_PRESSURE_WATCH", "MEMORY_PRESSURE_WRITE"}
 INNER = r'''
 mount -t tmpfs tmpfs /run && mkdir -p /run/systemd/system && cp -r "$1/env" /run/env && chmod -R a+rX /run/env
 mount --bind "$1/program" /usr/sbin/dockerd
