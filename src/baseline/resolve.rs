@@ -175,6 +175,11 @@ fn command_line(sets: &[String], catalogue: &Catalogue, mistakes: &mut Vec<Error
             mistakes.push(Error::usage(format!("--set {set}: there is no variable `{name}`")).help(help));
             continue;
         };
+        if text.contains("${") {
+            let error = Error::usage(format!("--set {set}: ${{…}} means nothing here"));
+            mistakes.push(error.help("put the name in double quotes of the shell, or the reference into a baseline file"));
+            continue;
+        }
         let value = typed(variable, text);
         match variable.accept(&value) {
             Ok(()) => _ = values.insert(name.into(), value),

@@ -10,6 +10,7 @@ use super::control::{KeyFix, Mode, Risk, Severity, Want};
 use super::layer::Layer;
 use super::source::Source;
 use super::*;
+use crate::formats::daemon_keys::{self, EngineVersion, Status};
 
 fn no_env(_: &str) -> Option<String> {
     None
@@ -99,6 +100,30 @@ mod catalogue {
             critical,
             ["socket-docker-owner", "socket-docker-mode", "socket-containerd-owner", "socket-containerd-mode"]
         );
+    }
+
+    /// A row about a key that no engine has, or a removal that leads back to drift, would never settle.
+    #[test]
+    fn rows_fit_the_keys_of_every_engine() {
+        for name in builtin_names() {
+            for control in load(name, &[]).unwrap().controls {
+                let Want::Daemon(want) = &control.want else { continue };
+                for key in &want.key {
+                    assert!(
+                        daemon_keys::lookup(&key.name).is_some_and(|key| key.status == Status::Effective)
+                            || key.expect.absent == Some(true),
+                        "{}: {}",
+                        control.id,
+                        key.name
+                    );
+                    for version in ["20.10.24", "23.0.15", "24.0.9", "25.0.8", "26.1.5", "27.5.1", "28.5.2", "29.7.2"] {
+                        let default = daemon_keys::default_of(&key.name, EngineVersion::parse(version));
+                        let complies = key.default_complies || key.expect.holds(default.as_ref());
+                        assert!(key.fix != KeyFix::Remove || complies, "{}: {} of {version}", control.id, key.name);
+                    }
+                }
+            }
+        }
     }
 
     #[test]
@@ -370,6 +395,15 @@ mod mistakes {
              --set log_level=loud: it must be one of panic, fatal, error, warn, info, debug, trace\n  help: The level at which dockerd logs.\n\
              parent.toml:3:11: there is no baseline `cis`\n    |\n  3 | extends = \"cis\"\n    |           ^\n  \
              help: it is one of essential, cis-l1, cis-l2, guide (a file is named with its path, like ./cis.toml)"
+        );
+    }
+
+    #[test]
+    fn references_on_the_command_line() {
+        assert_eq!(
+            load("essential", &["log_level=${env:LEVEL}".into()]).unwrap_err().to_string(),
+            "--set log_level=${env:LEVEL}: ${…} means nothing here\n  \
+             help: put the name in double quotes of the shell, or the reference into a baseline file"
         );
     }
 
