@@ -37,7 +37,7 @@ pub struct Assessment {
 /// # Errors
 /// When two controls of the baseline want opposite things.
 pub fn assess(baseline: &Baseline, facts: &Facts, limits: &Limits) -> Result<Assessment> {
-    let audit_key = baseline.text(AUDIT_KEY).unwrap_or("docker");
+    let audit_key = baseline.vars.get(AUDIT_KEY).and_then(serde_json::Value::as_str).unwrap_or("docker");
     let context = Context::new(facts, audit_key);
     let verdicts: Vec<Verdict> = baseline.controls.iter().flat_map(|control| kinds::judge(control, &context)).collect();
     let now = jiff::Timestamp::now();
@@ -67,7 +67,7 @@ pub fn assess(baseline: &Baseline, facts: &Facts, limits: &Limits) -> Result<Ass
             if finding.status == Status::Drift
                 && let Some((waiver, expired)) = &waivers[index]
             {
-                let by = waiver.by.as_deref().map(|by| format!(", by {by}")).unwrap_or_default();
+                let by = format!(", by {}", waiver.by);
                 let until = waiver.until.map(|date| format!(", until {date}")).unwrap_or_default();
                 if *expired {
                     let note = format!("its waiver has expired ({}{by}{until})", waiver.reason);
@@ -171,7 +171,7 @@ pub fn report(facts: &Facts, assessment: &Assessment, outcome: Option<RunOutcome
     let kernel = audit.kernel.known();
     Report {
         schema: report::SCHEMA.into(),
-        tool: report::Tool { name: env!("CARGO_PKG_NAME").into(), version: env!("CARGO_PKG_VERSION").into() },
+        tool: report::Tool::this(),
         host: report::Host {
             hostname: facts.host.hostname.clone(),
             root: facts.host.root.clone(),

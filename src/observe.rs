@@ -4,7 +4,7 @@ use crate::baseline::Baseline;
 use crate::baseline::control::Place;
 use crate::error::Result;
 use crate::fact::{Fact, Facts, UnitFacts};
-use crate::formats::{rules_d, unit_file, unit_path};
+use crate::formats::{exec_start, rules_d, unit_file, unit_path};
 use crate::host::Host;
 use crate::host::fs::Want;
 use crate::kinds::effective::{DEFAULT_CONFIG_FILE, Effective, SERVICE, SOCKET};
@@ -124,9 +124,8 @@ impl Observer<'_> {
     }
 
     fn find_unit(&mut self, name: &str) -> Fact<UnitFacts> {
-        let candidates = unit_path::SEARCH.iter().map(|dir| format!("{dir}/{name}"));
         let mut fragment = None;
-        for path in candidates {
+        for path in unit_path::fragments(name) {
             if self.read(&path).is_some() {
                 fragment = Some(path);
                 break;
@@ -134,8 +133,7 @@ impl Observer<'_> {
             match self.facts.files.remove(&path) {
                 // Directories that are not there would only make the facts long.
                 Some(Fact::Absent) | None => {}
-                // A unit linked to /dev/null is masked: it is there, and says nothing.
-                Some(Fact::Known(file)) if file.real_path == "/dev/null" => return Fact::Absent,
+                Some(Fact::Known(file)) if unit_path::is_masked(&file.real_path, file.size) => return Fact::Absent,
                 Some(Fact::Known(file)) => return Fact::Unknown(format!("{path} is not a regular file ({:?})", file.kind)),
                 Some(Fact::Unknown(why)) => return Fact::Unknown(why),
             }
@@ -158,13 +156,10 @@ impl Observer<'_> {
             parse(&fragment).unwrap_or_else(|| unit_file::parse(&fragment, b"")),
             drop_ins.iter().filter_map(parse).collect(),
         );
-        let environment_files: Vec<String> = merged
-            .list("Service", "EnvironmentFile")
-            .into_iter()
-            .map(|(value, _)| value.trim_start_matches('-').to_owned())
-            .filter(|path| self.read(path).is_some())
-            .collect();
-        Fact::Known(UnitFacts { fragment, drop_ins, environment_files, problems: merged.problems() })
+        let named = exec_start::environment_files(&merged).into_iter().map(|file| file.path);
+        let environment_files: Vec<String> = named.filter(|path| self.read(path).is_some()).collect();
+        let problems = merged.problems.iter().map(ToString::to_string).collect();
+        Fact::Known(UnitFacts { fragment, drop_ins, environment_files, problems })
     }
 
     /// Whether the node is in a swarm, where the API does not tell.

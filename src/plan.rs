@@ -329,7 +329,7 @@ impl Folding<'_, '_, '_> {
         if !draft.settings.is_empty() {
             let settings: Vec<_> =
                 draft.settings.iter().map(|([section, name, value], _)| (section.as_str(), name.as_str(), value.as_str())).collect();
-            return Ok(Some(Content(unit_file::drop_in(old, &settings))));
+            return unit_file::drop_in(path, old, &settings).map(|bytes| Some(Content(bytes))).map_err(|problem| problem.to_string());
         }
         if !draft.rules.is_empty() {
             return Ok(Some(Content(rules_d::own_file(old, &self.context.rules.of_others(), &draft.rules))));

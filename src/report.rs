@@ -32,6 +32,38 @@ pub struct Report {
     pub outcome: Option<RunOutcome>,
 }
 
+impl Report {
+    /// The report of a run that failed: what was found before is not part of it.
+    pub fn failure(baseline: &str, error: &crate::error::Error) -> Self {
+        let outcome = RunOutcome {
+            changed: error.kind == crate::error::ErrorKind::Stuck,
+            failed: true,
+            msg: error.to_string(),
+            transaction: None,
+            diff: Vec::new(),
+            activated: Vec::new(),
+        };
+        Self {
+            schema: SCHEMA.into(),
+            tool: Tool::this(),
+            host: Host::default(),
+            baseline: BaselineRef { name: baseline.into(), digest: String::new() },
+            summary: Summary::default(),
+            findings: Vec::new(),
+            changes: Vec::new(),
+            activations: Vec::new(),
+            outcome: Some(outcome),
+        }
+    }
+}
+
+impl Tool {
+    /// This program.
+    pub fn this() -> Self {
+        Self { name: env!("CARGO_PKG_NAME").into(), version: env!("CARGO_PKG_VERSION").into() }
+    }
+}
+
 /// Name and version.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tool {

@@ -292,8 +292,8 @@ impl<'r> Journal<'r> {
     fn write(&self, name: &str, document: &impl Serialize) -> Result<()> {
         let mut text = serde_json::to_vec_pretty(document).map_err(|error| Error::io(self.path(), "write it", error))?;
         text.push(b'\n');
-        let meta = Meta { mode: PRIVATE_FILE, uid: nix::unistd::geteuid().as_raw(), gid: nix::unistd::getegid().as_raw() };
-        self.writer.replace(&format!("{}/{name}", self.path), None, &text, meta)
+        let meta = Meta { mode: Some(PRIVATE_FILE), ..Meta::default() };
+        self.writer.replace(&format!("{}/{name}", self.path), None, &text, &meta)
     }
 }
 

@@ -125,19 +125,19 @@ fn effect(journal: &mut Journal, change: &Change) -> Result<()> {
             match (original, &after.content) {
                 (None, _) if after.kind == FileKind::Dir => writer.make_dir(path, after.mode, after.uid, after.gid),
                 (original, Some(content)) if before.as_ref().is_none_or(|before| before.content != after.content) => {
-                    let meta = Meta { mode: after.mode, uid: after.uid, gid: after.gid };
-                    writer.replace(path, original, &content.0, meta)
+                    writer.replace(path, original, &content.0, &meta(after))
                 }
                 (Some(original), _) => {
-                    let mode = (after.mode != original.mode).then_some(after.mode);
-                    let uid = (after.uid != original.uid).then_some(after.uid);
-                    let gid = (after.gid != original.gid).then_some(after.gid);
-                    writer.set_metadata(path, original, mode, uid, gid)
+                    writer.set_metadata(path, original, &meta(after))
                 }
                 (None, None) => Err(Error::failure("the plan has no content for a new file; this is a bug in harden").at(path)),
             }
         }
     }
+}
+
+fn meta(image: &FileImage) -> Meta {
+    Meta { mode: Some(image.mode), uid: Some(image.uid), gid: Some(image.gid), ..Meta::default() }
 }
 
 /// Puts everything back after a failure, and says what happened.
@@ -190,12 +190,13 @@ pub fn undo(journal: &mut Journal, plan: &Plan, originals: &Originals) -> Vec<Er
 }
 
 fn undo_file(writer: &Writer, path: &str, before: Option<&FileState>, after: &FileImage) -> Result<()> {
+    writer.sweep_beside(path)?;
     let found = writer.state(path)?;
     let left = after_state(before, after);
     match FileState::standing(found.as_ref(), before, Some(&left)) {
         Standing::Before => Ok(()),
-        Standing::After => writer.restore(path, found.as_ref(), before),
-        Standing::Other => {
+        Standing::After | Standing::Between => writer.restore(path, found.as_ref(), before, None),
+        Standing::Elsewhere => {
             Err(Error::failure("someone changed it meanwhile; it was left as it is").at(path).help("compare it with its original"))
         }
     }
@@ -203,15 +204,18 @@ fn undo_file(writer: &Writer, path: &str, before: Option<&FileState>, after: &Fi
 
 /// The state that a change leaves behind.
 fn after_state(before: Option<&FileState>, after: &FileImage) -> FileState {
-    let xattrs = before.map(|before| before.xattrs.clone()).unwrap_or_default();
-    let state = FileState {
+    let fresh = FileState {
         kind: after.kind,
-        mode: before.map_or(after.mode, |before| before.mode),
+        mode: after.mode,
         uid: after.uid,
         gid: after.gid,
-        nlink: before.map_or(1, |before| before.nlink),
-        xattrs,
-        content: after.content.clone().or_else(|| before.and_then(|before| before.content.clone())),
+        nlink: 1,
+        xattrs: BTreeMap::new(),
+        content: None,
     };
-    state.with_mode(after.mode)
+    let mut state = meta(after).over(before.cloned().unwrap_or(fresh));
+    if let Some(content) = &after.content {
+        state.content = Some(content.clone());
+    }
+    state
 }

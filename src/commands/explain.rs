@@ -9,6 +9,10 @@ use crate::cli::{Common, Format};
 use crate::commands::{Ending, output};
 use crate::error::{Error, Result};
 use crate::kinds::describe;
+use crate::render::style::{Page, plain, span};
+
+const LABEL: anstyle::Style = anstyle::Style::new().bold();
+const LABEL_COLUMNS: usize = 12;
 
 /// Explains one control.
 pub fn run(common: &Common, id: &str) -> Result<Ending> {
@@ -53,7 +57,10 @@ fn explain(common: &Common, control: &Control) -> String {
         ("References", control.references().join(", ") + &level),
     ];
     for (label, words) in rows {
-        let _ = write!(text, "{}", crate::render::style::hanging(label, 12, &words, view.width));
+        let mut line = Vec::new();
+        // Writing to memory does not fail.
+        let _ = Page::new(&mut line, view.color, view.width).item(0, span(LABEL, label), LABEL_COLUMNS, &[plain(words)]);
+        text.push_str(&String::from_utf8_lossy(&line));
     }
     text
 }

@@ -67,9 +67,7 @@ fn load_baseline(common: &Common) -> Result<Baseline> {
 }
 
 fn load_named(common: &Common, name: &str) -> Result<Baseline> {
-    let mut baseline = crate::baseline::load(name, &common.set)?;
-    baseline.select(&common.only, &common.skip)?;
-    Ok(baseline)
+    crate::baseline::load(name, &common.set)?.select(&common.only, &common.skip)
 }
 
 /// The host of the command line.

@@ -8,14 +8,14 @@ use std::path::Path;
 use crate::cli::{Color, Common, Format};
 use crate::error::{Error, Result};
 use crate::render::text::{self, Tense, View};
-use crate::render::{json, width};
+use crate::render::json;
 use crate::report::Report;
 
 /// Writes a report in the chosen format.
 pub fn report(report: &Report, common: &Common, tense: Tense) -> Result<()> {
     let mut bytes = Vec::new();
     let written = match common.format {
-        Format::Json => json::write(report, &mut bytes),
+        Format::Json => json::render(report, &mut bytes),
         Format::Text => text::review(report, &view(common, tense), &mut bytes),
     };
     written.map_err(|error| Error::failure(format!("cannot render the report: {error}")))?;
@@ -25,7 +25,15 @@ pub fn report(report: &Report, common: &Common, tense: Tense) -> Result<()> {
 /// How text looks on this terminal.
 pub fn view(common: &Common, tense: Tense) -> View {
     let to_terminal = common.output.is_none() && io::stdout().is_terminal();
-    View { color: color(common, to_terminal), width: width::of(to_terminal), verbose: common.verbose, quiet: common.quiet, tense }
+    let options = common.baseline.as_deref().map(|name| format!("-b {name}")).unwrap_or_default();
+    View {
+        color: color(common, to_terminal),
+        verbose: common.verbose,
+        quiet: common.quiet,
+        tense,
+        options: Some(options),
+        ..View::of(io::stdout())
+    }
 }
 
 fn color(common: &Common, terminal: bool) -> bool {
@@ -69,6 +77,9 @@ pub fn write_private(file: &Path, bytes: &[u8]) -> Result<()> {
 pub fn error(error: &Error, common: &Common) {
     eprintln!("harden: {error}");
     if common.format == Format::Json {
-        let _ = bytes_out(common, &json::failure(error));
+        let name = common.baseline.as_deref().unwrap_or(crate::baseline::DEFAULT);
+        let mut bytes = Vec::new();
+        let _ = json::render(&Report::failure(name, error), &mut bytes);
+        let _ = bytes_out(common, &bytes);
     }
 }

@@ -52,7 +52,8 @@ fn target(key: &KeyWant) -> String {
 
 fn judge_key<'c>(control: &'c Control, want: &DaemonWant, key: &KeyWant, context: &Context) -> Verdict<'c> {
     let setting = context.effective.setting(&key.name, key.member.as_deref());
-    let configured = key.expect.holds(setting.value.as_ref()) && !absent_but_set(key, &setting);
+    let unset = key.default_complies && matches!(setting.origin, Origin::Default);
+    let configured = unset || (key.expect.holds(setting.value.as_ref()) && !absent_but_set(key, &setting));
     let live = key.live.and_then(|live| live_value(live, context));
     let in_force = match &live {
         Some(value) => key.expect.holds(Some(value)),

@@ -9,8 +9,8 @@ use serde_json::Value;
 use crate::fact::{Fact, Facts};
 use crate::formats::argv::{self, DaemonFlags};
 use crate::formats::daemon_json::{Document, Problem};
-use crate::formats::daemon_keys::{self, EngineVersion};
-use crate::formats::exec_line::{self, ExecStart};
+use crate::formats::daemon_keys::{self, EngineVersion, JsonType};
+use crate::formats::exec_start::{self, ExecStart};
 use crate::kinds::unit;
 
 /// Where the configuration file lies unless a flag says otherwise.
@@ -117,7 +117,7 @@ impl Effective {
             file,
             running,
             unit: unit_flags(facts),
-            version: facts.daemon.version.known().and_then(|version| version.parse().ok()),
+            version: facts.daemon.version.known().and_then(|version| EngineVersion::parse(version)),
             path,
         }
     }
@@ -278,7 +278,7 @@ fn unit_flags(facts: &Facts) -> Option<(ExecStart, DaemonFlags)> {
         let content = facts.files.get(path)?.known()?.content.as_ref()?;
         Some((path.clone(), content.0.clone()))
     });
-    let exec = exec_line::dockerd_flags(&unit, &files.collect());
+    let exec = exec_start::dockerd_flags(&unit, &files.collect());
     let words: Vec<String> = exec.argv.iter().skip(1).map(|word| word.text.clone()).collect();
     let flags = argv::parse(&words);
     Some((exec, flags))
@@ -286,15 +286,12 @@ fn unit_flags(facts: &Facts) -> Option<(ExecStart, DaemonFlags)> {
 
 /// dockerd reads `null` for a boolean as false, also where the default is true; other keys keep their zero value.
 fn null_means(key: &str) -> Option<Value> {
-    match daemon_keys::lookup(key)?.kind {
-        daemon_keys::Kind::Bool => Some(Value::Bool(false)),
-        _ => None,
-    }
+    (daemon_keys::lookup(key)?.json_type == JsonType::Bool).then_some(Value::Bool(false))
 }
 
 /// A boolean inside an object under an unknown key, which dockerd takes as if it stood at the top.
 fn wrapped(document: &Document, key: &str) -> Option<(String, bool)> {
-    if daemon_keys::lookup(key)?.kind != daemon_keys::Kind::Bool {
+    if daemon_keys::lookup(key)?.json_type != JsonType::Bool {
         return None;
     }
     let object = document.value().as_object()?;

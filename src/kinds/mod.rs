@@ -6,6 +6,7 @@
 pub mod audit_state;
 pub mod daemon;
 pub mod daemon_config;
+pub mod describe;
 pub mod effective;
 pub mod file;
 pub mod place;
