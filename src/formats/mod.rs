@@ -1,9 +1,11 @@
 //! Text formats: pure text in, text out, no I/O.
 
 pub mod accounts;
+pub mod argv;
 pub mod audit_rule;
 pub mod daemon_json;
 pub mod daemon_keys;
+pub mod daemon_lint;
 mod json_splice;
 pub mod json_text;
 
@@ -15,3 +17,4 @@ pub mod specifier;
 pub mod unit_file;
 pub mod unit_path;
 pub mod words;
+pub mod mask;
