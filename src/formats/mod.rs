@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod argv;
+pub mod audit_cover;
 pub mod audit_rule;
 pub mod daemon_json;
 pub mod daemon_keys;

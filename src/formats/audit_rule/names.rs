@@ -56,11 +56,6 @@ impl Arch {
     pub fn from_code(code: u32) -> Option<Self> {
         Arch::ALL.into_iter().find(|arch| arch.code() == code)
     }
-
-    /// Its column in the table of system calls.
-    fn column(self) -> usize {
-        self as usize + 1
-    }
 }
 
 /// Kernel numbers of architectures that auditctl knows by name but whose system calls are not listed here.
@@ -103,20 +98,35 @@ fn rows(table: &'static str) -> impl Iterator<Item = std::str::SplitAsciiWhitesp
     table.lines().filter(|line| !line.starts_with('#')).map(str::split_ascii_whitespace)
 }
 
-fn syscall_rows() -> impl Iterator<Item = std::str::SplitAsciiWhitespace<'static>> {
-    rows(include_str!("syscalls.txt"))
+/// A system call with its number on each of [`Arch::ALL`].
+struct Syscall {
+    name: &'static str,
+    numbers: [Option<u16>; 4],
+}
+
+/// The table, sorted by name; read once.
+fn syscalls() -> &'static [Syscall] {
+    static TABLE: std::sync::OnceLock<Vec<Syscall>> = std::sync::OnceLock::new();
+    TABLE.get_or_init(|| {
+        let read = |mut row: std::str::SplitAsciiWhitespace<'static>| {
+            let name = row.next()?;
+            let mut number = || row.next().and_then(|number| number.parse().ok());
+            Some(Syscall { name, numbers: [number(), number(), number(), number()] })
+        };
+        rows(include_str!("syscalls.txt")).filter_map(read).collect()
+    })
 }
 
 /// The number of a system call, whatever the case of its name.
 pub(crate) fn syscall_number(arch: Arch, name: &str) -> Option<u16> {
-    let mut row = syscall_rows().find(|row| row.clone().next().is_some_and(|first| first.eq_ignore_ascii_case(name)))?;
-    row.nth(arch.column())?.parse().ok()
+    let name = name.to_ascii_lowercase();
+    let at = syscalls().binary_search_by(|call| call.name.cmp(&name)).ok()?;
+    syscalls()[at].numbers[arch as usize]
 }
 
 /// The name of a system call.
 pub(crate) fn syscall_name(arch: Arch, number: u16) -> Option<&'static str> {
-    let number = number.to_string();
-    syscall_rows().find(|row| row.clone().nth(arch.column()) == Some(&number))?.next()
+    syscalls().iter().find(|call| call.numbers[arch as usize] == Some(number)).map(|call| call.name)
 }
 
 /// io_uring operations that can be audited, newest version of auditctl.
@@ -310,4 +320,30 @@ pub(super) fn comparison(left: FieldId, right: FieldId) -> Option<u32> {
 pub(super) fn comparison_names(number: u32) -> Option<(&'static str, &'static str)> {
     let index = usize::try_from(number).ok()?.checked_sub(1)?;
     COMPARISONS.get(index).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_of_system_calls_is_sorted_and_whole() {
+        assert_eq!(syscalls().len(), 481);
+        assert!(syscalls().is_sorted_by(|left, right| left.name < right.name));
+        assert_eq!(syscall_number(Arch::X86_64, "OpenAt"), Some(257));
+        assert_eq!(Arch::ALL.map(|arch| syscall_number(arch, "execveat")), [Some(322), Some(358), Some(281), Some(387)]);
+        assert_eq!(syscall_number(Arch::Aarch64, "open"), None);
+        assert_eq!(syscall_name(Arch::I386, 2), Some("fork"));
+    }
+
+    #[test]
+    fn record_types_and_errors_have_numbers() {
+        assert_eq!(record_type("cwd"), Some(1307));
+        assert_eq!(record_type("UNKNOWN[1399]"), Some(1399));
+        assert_eq!(record_type_name(1300), Some("SYSCALL"));
+        assert_eq!(
+            ["EPERM", "-eacces", "EWOULDBLOCK", "EDEADLOCK", "ENOTSUP"].map(errno),
+            [Some(1), Some(-13), Some(11), Some(35), None]
+        );
+    }
 }

@@ -116,6 +116,11 @@ impl<'w> Options<'w> {
         self.words.get(self.next).map(Vec::as_slice)
     }
 
+    /// Whether only the first word was taken so far.
+    pub(super) fn is_first(&self) -> bool {
+        self.next == 1
+    }
+
     /// A word by its place.
     pub(super) fn word(&self, at: usize) -> Option<&'w [u8]> {
         self.words.get(at).map(Vec::as_slice)

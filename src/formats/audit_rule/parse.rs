@@ -234,6 +234,9 @@ impl<'e> Request<'e> {
                 }
             };
         }
+        // Such a command ends the line: a rule before it is not sent.
+        self.send &= flow == Flow::On;
+        self.syscall_added &= flow == Flow::On;
         if flow == Flow::Return {
             return Ok(());
         }
@@ -254,7 +257,7 @@ impl<'e> Request<'e> {
                 let key = self.one_key(options, "-D takes nothing, or `-k` and a key")?;
                 self.controls.push(Control::DeleteAll(key));
             }
-            's' if options.total() > 2 || (options.total() == 2 && options.following() != Some(b"-i")) => {
+            's' if options.total() > 2 || (options.is_first() && !matches!(options.following(), None | Some(b"-i"))) => {
                 return Err(Problem::auditctl("-s takes nothing but -i"));
             }
             'l' if options.total() == 2 && options.following() == Some(b"-i") => options.drop_last(1),
@@ -268,8 +271,8 @@ impl<'e> Request<'e> {
             'h' => return Err(Problem::auditctl("-h in a rules file is an error")),
             _ => {}
         }
-        if letter == 's' && options.total() == 2 {
-            options.drop_last(1);
+        if letter == 's' && options.is_first() {
+            options.drop_last(options.total() - 1);
         }
         if matches!(letter, 's' | 'l' | 'v') {
             self.controls.push(Control::Other);

@@ -343,6 +343,8 @@ fn commands_are_told_apart() {
         ("--backlog=60000", vec![Control::BacklogWaitTime(60000)]),
         ("-l -k key", vec![Control::Other]),
         ("--", vec![]),
+        // The rule before such a command is never sent.
+        ("-w /fixture/file -i", vec![Control::IgnoreErrors]),
     ];
     for (line, controls) in table {
         assert_eq!(parse_line(line.as_bytes(), &env()), Line::Control(controls), "{line}");
