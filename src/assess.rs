@@ -44,8 +44,7 @@ pub fn assess(baseline: &Baseline, facts: &Facts, limits: &Limits) -> Result<Ass
     let today = now.to_zoned(jiff::tz::TimeZone::UTC).date();
 
     let restart = restart_risk(&verdicts, facts);
-    let waivers: Vec<_> =
-        verdicts.iter().map(|verdict| baseline.waiver(&verdict.control.id, &verdict.target, today)).collect();
+    let waivers: Vec<_> = verdicts.iter().map(|verdict| baseline.waiver(&verdict.control.id, &verdict.target, today)).collect();
     let chosen: Vec<usize> = (0..verdicts.len())
         .filter(|&index| {
             let verdict = &verdicts[index];
@@ -96,7 +95,8 @@ fn restart_risk(verdicts: &[Verdict], facts: &Facts) -> Risk {
         }
         _ => false,
     };
-    let planned = verdicts.iter().any(|verdict| matches!(&verdict.outcome, Outcome::Fixable(edits) if edits.iter().any(switched_on)));
+    let planned =
+        verdicts.iter().any(|verdict| matches!(&verdict.outcome, Outcome::Fixable(edits) if edits.iter().any(switched_on)));
     match (api.containers_running, api.live_restore) {
         (Some(0), _) | (_, Some(true)) => Risk::Restart,
         _ if planned => Risk::Restart,
@@ -107,10 +107,7 @@ fn restart_risk(verdicts: &[Verdict], facts: &Facts) -> Risk {
 /// The risk of fixing one finding on this host: the control's own, or that of the restart it needs.
 fn risk(verdict: &Verdict, restart: Risk) -> Risk {
     let restarts = |edit: &Edit| {
-        matches!(
-            edit,
-            Edit::DaemonKey { activation: Some(Action::DockerRestart), .. } | Edit::Activate(Action::DockerRestart)
-        )
+        matches!(edit, Edit::DaemonKey { activation: Some(Action::DockerRestart), .. } | Edit::Activate(Action::DockerRestart))
     };
     match &verdict.outcome {
         Outcome::Fixable(edits) if edits.iter().any(restarts) => verdict.control.risk.max(restart),
@@ -222,7 +219,8 @@ fn sides(effect: &Effect) -> (String, String) {
     match effect {
         Effect::AuditKernel { add } => (String::new(), add.iter().map(|rule| format!("{rule}\n")).collect()),
         Effect::File { path, before, after } => {
-            let metadata = |image: &crate::change::FileImage| format!("mode {:04o}, owner {}:{}", image.mode, image.uid, image.gid);
+            let metadata =
+                |image: &crate::change::FileImage| format!("mode {:04o}, owner {}:{}", image.mode, image.uid, image.gid);
             let changed = before.as_ref().is_none_or(|before| metadata(before) != metadata(after));
             let side = |image: &crate::change::FileImage| {
                 let mut text = String::new();
@@ -243,5 +241,5 @@ fn sides(effect: &Effect) -> (String, String) {
 /// A file's content for display: daemon.json may hold tokens and passwords.
 fn shown(path: &str, content: &[u8]) -> String {
     let text = String::from_utf8_lossy(content);
-    if path.ends_with(".json") { crate::formats::daemon_json::mask(&text) } else { text.into_owned() }
+    if path.ends_with(".json") { crate::formats::mask::mask(&text) } else { text.into_owned() }
 }

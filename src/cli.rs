@@ -11,8 +11,10 @@ use crate::baseline::control::Risk;
 /// Without a command: choose a baseline, look at the findings and diffs, choose what to fix, confirm, apply, verify.
 #[derive(Debug, Parser)]
 #[command(name = "harden", version, max_term_width = 100)]
-#[command(after_help = "Exit status: 0 no drift, or all that was planned is in place · 2 drift found · 1 failed, nothing changed or put back \
-                        · 3 failed, and putting back failed too · 64 wrong usage")]
+#[command(
+    after_help = "Exit status: 0 no drift, or all that was planned is in place · 2 drift found · 1 failed, nothing changed or put back \
+                        · 3 failed, and putting back failed too · 64 wrong usage"
+)]
 pub struct Cli {
     /// What to do; interactive without one.
     #[command(subcommand)]
@@ -47,7 +49,14 @@ pub struct Common {
     #[arg(long, global = true, value_name = "DIR", help_heading = "Where to look")]
     pub root: Option<PathBuf>,
     /// The Engine API's socket, unix:///PATH.
-    #[arg(long, global = true, value_name = "URL", env = "DOCKER_HOST", hide_env_values = true, help_heading = "Where to look")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        env = "DOCKER_HOST",
+        hide_env_values = true,
+        help_heading = "Where to look"
+    )]
     pub docker_host: Option<String>,
     /// The engine's version, where it can't be asked (image trees, `generate`).
     #[arg(long, global = true, value_name = "VERSION", help_heading = "Where to look")]

@@ -16,11 +16,12 @@ pub const SCHEMA: &str = "harden/facts/1";
 /// Where augenrules collects rules files.
 pub const RULES_DIR: &str = "/etc/audit/rules.d";
 /// Configuration and environment files are small; a larger one is an accident.
-const MAX_CONFIG: u64 = 4 << 20;
+const MAX_CONFIG: usize = 4 << 20;
 /// Programs whose presence means that the audit tools are installed.
 const AUDITCTL: [&str; 3] = ["/usr/sbin/auditctl", "/sbin/auditctl", "/usr/bin/auditctl"];
 /// Programs whose presence means that Docker is installed.
-const DOCKERD: [&str; 4] = ["/usr/bin/dockerd", "/usr/sbin/dockerd", "/usr/local/bin/dockerd", "/snap/docker/current/bin/dockerd"];
+const DOCKERD: [&str; 4] =
+    ["/usr/bin/dockerd", "/usr/sbin/dockerd", "/usr/local/bin/dockerd", "/snap/docker/current/bin/dockerd"];
 
 /// Looks at a host through the eyes of a baseline.
 pub fn observe(host: &Host, baseline: &Baseline) -> Result<Facts> {
@@ -52,10 +53,10 @@ impl Observer<'_> {
         &self.facts
     }
 
-    /// dockerd's effective configuration, as far as it was seen.
-    pub fn effective(&mut self) -> &Effective {
+    /// dockerd's effective configuration as far as it was seen, and what was seen.
+    pub fn effective(&mut self) -> (&Effective, &Facts) {
         let facts = &self.facts;
-        self.effective.get_or_insert_with(|| Effective::of(facts))
+        (self.effective.get_or_insert_with(|| Effective::of(facts)), facts)
     }
 
     /// Looks at a file's owner and mode.
@@ -88,9 +89,8 @@ impl Observer<'_> {
             Place::DockerSocket => self.unit(SOCKET),
             _ => {}
         }
-        self.effective();
-        let Some(effective) = &self.effective else { return Vec::new() };
-        match place::resolve(place, &self.facts, effective) {
+        let (effective, facts) = self.effective();
+        match place::resolve(place, facts, effective) {
             Resolved::Paths(paths) => paths,
             Resolved::Nothing(_) | Resolved::Unknown(_) => Vec::new(),
         }
@@ -167,11 +167,9 @@ impl Observer<'_> {
         if self.facts.daemon.api.known().is_some_and(|api| api.swarm_state.is_some()) {
             return;
         }
-        self.effective();
-        if let Some(effective) = &self.effective {
-            let path = format!("{}/{}", effective.data_root(&self.facts), daemon::SWARM_STATE);
-            self.stat(&path);
-        }
+        let (effective, facts) = self.effective();
+        let path = format!("{}/{}", effective.data_root(facts), daemon::SWARM_STATE);
+        self.stat(&path);
     }
 
     fn machine(&mut self) {
@@ -181,15 +179,16 @@ impl Observer<'_> {
     /// dockerd: its unit, its process, its configuration, its API.
     fn docker(&mut self) {
         self.unit(SERVICE);
-        let unit_flags = self.effective().unit.as_ref().map(|(_, flags)| (flags.config_file.clone(), flags.get("pidfile").cloned()));
+        let unit_flags = self.effective().0.unit.as_ref().map(|(_, flags)| {
+            (flags.config_file.clone(), flags.get("pidfile").and_then(|path| path.as_str().map(str::to_owned)))
+        });
         let (unit_config, pidfile) = unit_flags.unwrap_or_default();
-        let pidfile = pidfile.and_then(|given| given.value.as_str().map(str::to_owned));
-        let activated = self.effective().socket_activated();
+        let activated = self.effective().0.socket_activated();
         let daemon = self.host.find_dockerd(pidfile.as_deref(), activated);
         let pending = self.host.ask_engine(&daemon);
         self.facts.daemon.process = daemon;
         self.effective = None;
-        let running_config = self.effective().running.as_ref().map(|flags| flags.config_file.clone());
+        let running_config = self.effective().0.running.as_ref().map(|flags| flags.config_file.clone());
         let config = running_config.unwrap_or(unit_config);
         let config = config.filter(|path| path.starts_with('/')).unwrap_or_else(|| DEFAULT_CONFIG_FILE.into());
         self.read(&config);
@@ -242,7 +241,7 @@ impl Observer<'_> {
         self.facts.audit.rules_files = match rules_dir {
             Fact::Known(names) => {
                 let paths: Vec<String> =
-                    rules_d::merge_order(&names).into_iter().map(|name| format!("{RULES_DIR}/{name}")).collect();
+                    rules_d::in_order(&names).into_iter().map(|name| format!("{RULES_DIR}/{name}")).collect();
                 for path in &paths {
                     self.read(path);
                 }

@@ -14,7 +14,7 @@ use crate::fact::{Content, Fact, FileFact, FileKind, ServiceManager};
 use crate::finding::{Outcome, Verdict};
 use crate::formats::audit_rule::Rule;
 use crate::formats::daemon_json::{self, Document, Op};
-use crate::formats::{daemon_keys, rules_d, unit_file};
+use crate::formats::{daemon_lint, rules_d, unit_file};
 use crate::kinds::Context;
 use crate::kinds::effective::ConfigFile;
 use crate::observe::RULES_DIR;
@@ -113,7 +113,13 @@ struct Draft {
 ///
 /// # Errors
 /// When two controls want opposite things, naming both.
-pub fn fold(verdicts: &[Verdict], chosen: &[usize], context: &Context, baseline: BaselineRef, created: String) -> Result<Folded> {
+pub fn fold(
+    verdicts: &[Verdict],
+    chosen: &[usize],
+    context: &Context,
+    baseline: BaselineRef,
+    created: String,
+) -> Result<Folded> {
     let mut drafts: BTreeMap<String, Draft> = BTreeMap::new();
     let mut kernel: Vec<(Rule, usize)> = Vec::new();
     let mut actions: BTreeMap<Action, Vec<usize>> = BTreeMap::new();
@@ -124,7 +130,8 @@ pub fn fold(verdicts: &[Verdict], chosen: &[usize], context: &Context, baseline:
         }
     }
 
-    let mut folding = Folding { verdicts, context, changes: Vec::new(), changes_of: BTreeMap::new(), withheld_of: BTreeMap::new() };
+    let mut folding =
+        Folding { verdicts, context, changes: Vec::new(), changes_of: BTreeMap::new(), withheld_of: BTreeMap::new() };
     let mut withheld = Vec::new();
     for (path, draft) in ordered(drafts, &context.facts.daemon.config_file) {
         if let Err(reason) = folding.file(&path, &draft) {
@@ -320,16 +327,24 @@ impl Folding<'_, '_, '_> {
     /// The new content, where any is wished.
     fn content(&self, path: &str, draft: &Draft, fact: Option<&FileFact>) -> Result<Option<Content>, String> {
         let old = fact.and_then(|fact| fact.content.as_ref()).map(|content| content.0.as_slice());
-        if fact.is_some() && old.is_none() && (draft.json.len() + draft.settings.len() + draft.rules.len() + draft.toml.len()) > 0 {
+        if fact.is_some()
+            && old.is_none()
+            && (draft.json.len() + draft.settings.len() + draft.rules.len() + draft.toml.len()) > 0
+        {
             return Err(format!("{path} is not a regular file that was read"));
         }
         if !draft.json.is_empty() {
             return self.daemon_json(path, draft).map(Some);
         }
         if !draft.settings.is_empty() {
-            let settings: Vec<_> =
-                draft.settings.iter().map(|([section, name, value], _)| (section.as_str(), name.as_str(), value.as_str())).collect();
-            return unit_file::drop_in(path, old, &settings).map(|bytes| Some(Content(bytes))).map_err(|problem| problem.to_string());
+            let settings: Vec<_> = draft
+                .settings
+                .iter()
+                .map(|([section, name, value], _)| (section.as_str(), name.as_str(), value.as_str()))
+                .collect();
+            return unit_file::drop_in(path, old, &settings)
+                .map(|bytes| Some(Content(bytes)))
+                .map_err(|problem| problem.to_string());
         }
         if !draft.rules.is_empty() {
             return Ok(Some(Content(rules_d::own_file(old, &self.context.rules.of_others(), &draft.rules))));
@@ -351,12 +366,15 @@ impl Folding<'_, '_, '_> {
         };
         let edits: Vec<_> = draft.json.iter().map(|(edit, _)| edit.clone()).collect();
         let bytes = document.apply(&edits).map_err(|error| error.to_string())?;
-        let after = Document::parse(&bytes).map_err(|_| "the edited file does not parse; this is a bug in harden".to_owned())?;
-        if let Some(fatal) = daemon_keys::lint(&after, effective.version).into_iter().find(|lint| lint.fatal) {
+        let after =
+            Document::parse(&bytes).map_err(|_| "the edited file does not parse; this is a bug in harden".to_owned())?;
+        if let Some(fatal) = daemon_lint::lint(&after, effective.version).into_iter().find(|lint| lint.fatal) {
             return Err(format!("dockerd would still refuse {path}: line {}: {}; mend that first", fatal.line, fatal.what));
         }
         if let Some(key) = crate::kinds::daemon_config::conflicts(self.context).first() {
-            return Err(format!("dockerd would still refuse {path}: `{key}` is also given as a flag; take one of them away first"));
+            return Err(format!(
+                "dockerd would still refuse {path}: `{key}` is also given as a flag; take one of them away first"
+            ));
         }
         Ok(Content(bytes))
     }
@@ -407,14 +425,19 @@ impl Folding<'_, '_, '_> {
             Action::AuditLoad => ("adds the missing audit rules to the kernel; interrupts nothing".into(), None),
             Action::SystemdReload => match facts.host.service_manager {
                 ServiceManager::Systemd => ("systemd reads its units again; interrupts nothing".into(), None),
-                _ => ("systemd does not run here; the drop-in counts from its next start".into(), Some("systemctl daemon-reload".into())),
+                _ => (
+                    "systemd does not run here; the drop-in counts from its next start".into(),
+                    Some("systemctl daemon-reload".into()),
+                ),
             },
             Action::DockerReload => ("SIGHUP to dockerd: it reads its configuration again; interrupts nothing".into(), None),
             Action::DockerRestart => {
                 let containers = facts.daemon.api.known().and_then(|api| api.containers_running).unwrap_or(0);
                 let what = match containers {
                     0 => "restarts dockerd; no container is running".to_owned(),
-                    n => format!("restarts dockerd; {} running and keep running by live-restore", count(n as usize, "container")),
+                    n => {
+                        format!("restarts dockerd; {} running and keep running by live-restore", count(n as usize, "container"))
+                    }
                 };
                 let why = if changes.is_empty() { format!("{what} (what is on disk is not in force yet)") } else { what };
                 let managed = facts.daemon.process.known().is_some_and(|process| process.service.is_some());

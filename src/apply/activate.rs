@@ -56,8 +56,12 @@ fn wait_until_healthy(host: &Host) -> Result<()> {
         match host.ping(HEALTH_TIMEOUT) {
             Ok(()) => return Ok(()),
             Err(error) if Instant::now() >= deadline => {
-                return Err(Error::failure(format!("dockerd does not answer after {} s: {}", HEALTH_TIMEOUT.as_secs(), error.what))
-                    .help("journalctl -u docker --since -5min"));
+                return Err(Error::failure(format!(
+                    "dockerd does not answer after {} s: {}",
+                    HEALTH_TIMEOUT.as_secs(),
+                    error.what
+                ))
+                .help("journalctl -u docker --since -5min"));
             }
             Err(_) => std::thread::sleep(POLL),
         }

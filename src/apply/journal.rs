@@ -128,7 +128,9 @@ impl<'r> StateDir<'r> {
             Err((mut file, Errno::EWOULDBLOCK)) => {
                 let mut holder = String::new();
                 let _ = file.read_to_string(&mut holder);
-                return Err(Error::failure(format!("another harden is at work here ({})", holder.trim())).at(path).help("wait until it has ended"));
+                return Err(Error::failure(format!("another harden is at work here ({})", holder.trim()))
+                    .at(path)
+                    .help("wait until it has ended"));
             }
             Err((_, errno)) => return Err(Error::io(path, "lock it", errno.desc())),
         };
@@ -145,7 +147,11 @@ impl<'r> StateDir<'r> {
         let path = format!("{}/transactions/{id}", self.path);
         let writer = Writer::new(self.root);
         writer.make_dir(&path, PRIVATE_DIR, nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw())?;
-        let file = open_in(self.root, &format!("{path}/journal.jsonl"), OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_APPEND)?;
+        let file = open_in(
+            self.root,
+            &format!("{path}/journal.jsonl"),
+            OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_APPEND,
+        )?;
         Ok(Journal { root: self.root, writer, path, file, originals: Originals::new(), begun: Vec::new(), rules: Vec::new() })
     }
 
@@ -159,12 +165,20 @@ impl<'r> StateDir<'r> {
                 continue;
             }
             // Without plan and originals nothing was touched: they are on disk before the first record.
-            let (Some(plan), Some(originals)) = (document::<Plan>(self.root, &path, "plan.json"), originals(self.root, &path)) else {
+            let (Some(plan), Some(originals)) = (document::<Plan>(self.root, &path, "plan.json"), originals(self.root, &path))
+            else {
                 continue;
             };
             let file = open_in(self.root, &format!("{path}/journal.jsonl"), OFlag::O_WRONLY | OFlag::O_APPEND)?;
-            let mut journal =
-                Journal { root: self.root, writer: Writer::new(self.root), path, file, originals: Originals::new(), begun: Vec::new(), rules: Vec::new() };
+            let mut journal = Journal {
+                root: self.root,
+                writer: Writer::new(self.root),
+                path,
+                file,
+                originals: Originals::new(),
+                begun: Vec::new(),
+                rules: Vec::new(),
+            };
             journal.originals = originals.files.into_iter().map(|original| (original.change, original.state)).collect();
             records.iter().for_each(|record| journal.remember(record));
             found.push((journal, plan));
@@ -303,7 +317,9 @@ fn ensure_dir(writer: &Writer, root: &Root, path: &str) -> Result<()> {
         match root.look(dir, Want::Stat) {
             Fact::Known(_) => break,
             Fact::Absent => missing.push(dir.to_owned()),
-            Fact::Unknown(why) => return Err(Error::failure(why).at(root.shown(path)).help("give another place with --state-dir")),
+            Fact::Unknown(why) => {
+                return Err(Error::failure(why).at(root.shown(path)).help("give another place with --state-dir"));
+            }
         }
     }
     for dir in missing.into_iter().rev() {
@@ -318,7 +334,12 @@ fn open_in(root: &Root, path: &str, flags: OFlag) -> Result<File> {
         Walked::Found(spot, _) | Walked::Free(spot) => spot,
         Walked::NoWay { at } => return Err(Error::failure("it does not exist").at(root.shown(&at))),
     };
-    let fd: OwnedFd = openat(&spot.dir, spot.name.as_str(), flags | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC, Mode::from_bits_truncate(PRIVATE_FILE))
-        .map_err(|errno| Error::io(root.shown(path), "open it", errno.desc()))?;
+    let fd: OwnedFd = openat(
+        &spot.dir,
+        spot.name.as_str(),
+        flags | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC,
+        Mode::from_bits_truncate(PRIVATE_FILE),
+    )
+    .map_err(|errno| Error::io(root.shown(path), "open it", errno.desc()))?;
     Ok(File::from(fd))
 }

@@ -122,15 +122,12 @@ fn effect(journal: &mut Journal, change: &Change) -> Result<()> {
         Effect::File { path, before, after } => {
             let original = journal.original(&change.id);
             let writer = journal.writer();
+            let rewritten = before.as_ref().is_none_or(|before| before.content != after.content);
             match (original, &after.content) {
                 (None, _) if after.kind == FileKind::Dir => writer.make_dir(path, after.mode, after.uid, after.gid),
-                (original, Some(content)) if before.as_ref().is_none_or(|before| before.content != after.content) => {
-                    writer.replace(path, original, &content.0, &meta(after))
-                }
-                (Some(original), _) => {
-                    writer.set_metadata(path, original, &meta(after))
-                }
-                (None, None) => Err(Error::failure("the plan has no content for a new file; this is a bug in harden").at(path)),
+                (original, Some(content)) if rewritten => writer.replace(path, original, &content.0, &meta(after)),
+                (Some(original), _) => writer.set_metadata(path, original, &meta(after)),
+                (None, _) => Err(Error::failure("the plan has no content for a new file; this is a bug in harden").at(path)),
             }
         }
     }
@@ -196,9 +193,9 @@ fn undo_file(writer: &Writer, path: &str, before: Option<&FileState>, after: &Fi
     match FileState::standing(found.as_ref(), before, Some(&left)) {
         Standing::Before => Ok(()),
         Standing::After | Standing::Between => writer.restore(path, found.as_ref(), before, None),
-        Standing::Elsewhere => {
-            Err(Error::failure("someone changed it meanwhile; it was left as it is").at(path).help("compare it with its original"))
-        }
+        Standing::Elsewhere => Err(Error::failure("someone changed it meanwhile; it was left as it is")
+            .at(path)
+            .help("compare it with its original")),
     }
 }
 

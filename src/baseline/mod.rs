@@ -30,10 +30,10 @@ pub use variable::{Form, Kind, Values, Variable};
 
 use crate::error::{Error, Result};
 
-/// The names of the built-in baselines, parents first.
 /// The baseline that counts where none is named.
 pub const DEFAULT: &str = "essential";
 
+/// The names of the built-in baselines, parents first.
 pub fn builtin_names() -> impl Iterator<Item = &'static str> {
     catalogue::BASELINES.iter().map(|(name, _)| *name)
 }

@@ -25,7 +25,9 @@ pub fn run(common: &Common, yes: bool, keep_going: bool) -> Result<Ending> {
     may_write(&host)?;
     let ask = !yes;
     if ask && !(std::io::stdin().is_terminal() && std::io::stdout().is_terminal()) {
-        return Err(Error::usage("apply asks before it changes anything, and there is no terminal to ask on").help("give --yes"));
+        return Err(
+            Error::usage("apply asks before it changes anything, and there is no terminal to ask on").help("give --yes")
+        );
     }
     let state = StateDir::lock(&host.root, &state_dir(common))?;
     recover::unfinished(&state, &mut |text| progress(common, text))?;
@@ -82,7 +84,11 @@ pub fn carry_out(
     let plan = &assessment.plan;
     let to_do = plan.activations.iter().any(|activation| activation.by_hand.is_none());
     if plan.changes.is_empty() && !to_do {
-        let msg = if plan.activations.is_empty() { "nothing to change" } else { "nothing to change; something is left to be done by hand" };
+        let msg = if plan.activations.is_empty() {
+            "nothing to change"
+        } else {
+            "nothing to change; something is left to be done by hand"
+        };
         return Ok(assess::report(facts, assessment, Some(outcome(plan, None, Vec::new(), msg))));
     }
     crate::signal::hold();

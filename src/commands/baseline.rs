@@ -32,7 +32,10 @@ fn list(common: &Common) -> Result<String> {
     for baseline in &baselines {
         let _ = writeln!(text, "{:<12} {:>3} controls  {}", baseline.name, baseline.controls.len(), baseline.title);
     }
-    let _ = writeln!(text, "\nharden baseline show NAME lists a baseline's controls; harden -b NAME --dry-run judges this host by it.");
+    let _ = writeln!(
+        text,
+        "\nharden baseline show NAME lists a baseline's controls; harden -b NAME --dry-run judges this host by it."
+    );
     Ok(text)
 }
 

@@ -52,7 +52,9 @@ fn recorded(file: &Path) -> Result<Facts> {
             .help("record a host with `harden check --save-facts FILE`")
     })?;
     if facts.schema != observe::SCHEMA {
-        return Err(Error::failure(format!("its format is `{}`, this harden reads `{}`", facts.schema, observe::SCHEMA)).at(file));
+        return Err(
+            Error::failure(format!("its format is `{}`, this harden reads `{}`", facts.schema, observe::SCHEMA)).at(file)
+        );
     }
     Ok(facts)
 }

@@ -5,7 +5,6 @@
 use std::path::Path;
 
 use crate::assess::{self, Assessment, Limits};
-use crate::baseline::Baseline;
 use crate::baseline::control::{Risk, Want};
 use crate::change::Effect;
 use crate::cli::{Artifact, Common};
@@ -52,7 +51,9 @@ pub fn run(common: &Common, artifact: Artifact, merge: Option<&Path>) -> Result<
 fn serves(want: &Want, artifact: Artifact) -> bool {
     matches!(
         (want, artifact),
-        (Want::Daemon(_), Artifact::DaemonJson) | (Want::Watch(_), Artifact::AuditRules) | (Want::Unit(_), Artifact::DockerSocketConf)
+        (Want::Daemon(_), Artifact::DaemonJson)
+            | (Want::Watch(_), Artifact::AuditRules)
+            | (Want::Unit(_), Artifact::DockerSocketConf)
     )
 }
 

@@ -43,8 +43,10 @@ pub fn run(common: &Common) -> Result<Ending> {
     }
     let state = StateDir::lock(&host.root, &apply::state_dir(common))?;
     if recover::unfinished(&state, &mut |text| apply::progress(common, text))? > 0 {
-        return Err(Error::failure("an earlier run was cut short; what it had begun was put back, so what you saw is no longer true")
-            .help("run harden again"));
+        return Err(Error::failure(
+            "an earlier run was cut short; what it had begun was put back, so what you saw is no longer true",
+        )
+        .help("run harden again"));
     }
     let report = apply::carry_out(common, &host, &state, &baseline, &facts, &assessment)?;
     output::report(&report, common, Tense::Did)?;
@@ -52,7 +54,10 @@ pub fn run(common: &Common) -> Result<Ending> {
 }
 
 fn at_terminal(common: &Common) -> bool {
-    common.format == Format::Text && common.output.is_none() && std::io::stdin().is_terminal() && std::io::stdout().is_terminal()
+    common.format == Format::Text
+        && common.output.is_none()
+        && std::io::stdin().is_terminal()
+        && std::io::stdout().is_terminal()
 }
 
 fn look(common: &Common) -> Result<(Host, Baseline, Facts)> {
@@ -69,7 +74,7 @@ fn look(common: &Common) -> Result<(Host, Baseline, Facts)> {
 fn ask_baseline() -> Result<String> {
     let baselines: Vec<Baseline> = baseline::builtin_names().map(|name| baseline::load(name, &[])).collect::<Result<_>>()?;
     let choices: Vec<_> =
-        baselines.iter().map(|baseline| (baseline.name.as_str(), baseline.title.as_str(), baseline.controls.len())).collect();
+        baselines.iter().map(|baseline| (baseline.name.clone(), baseline.title.clone(), baseline.controls.len())).collect();
     let chosen = prompt::choose_baseline(&choices)?;
     Ok(baselines[chosen].name.clone())
 }
@@ -77,8 +82,11 @@ fn ask_baseline() -> Result<String> {
 /// Shows the findings and asks which to fix. `None` when there is nothing that harden could fix.
 fn choose(common: &Common, baseline: &Baseline, facts: &Facts) -> Result<Option<Assessment>> {
     let all = check::assess(common, baseline, facts)?;
-    let fixable: Vec<&Finding> =
-        all.findings.iter().filter(|finding| finding.status == Status::Drift && finding.fix.kind == FixKind::Automatic).collect();
+    let fixable: Vec<&Finding> = all
+        .findings
+        .iter()
+        .filter(|finding| finding.status == Status::Drift && finding.fix.kind == FixKind::Automatic)
+        .collect();
     if fixable.is_empty() {
         return Ok(None);
     }

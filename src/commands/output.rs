@@ -7,8 +7,8 @@ use std::path::Path;
 
 use crate::cli::{Color, Common, Format};
 use crate::error::{Error, Result};
-use crate::render::text::{self, Tense, View};
 use crate::render::json;
+use crate::render::text::{self, Tense, View};
 use crate::report::Report;
 
 /// Writes a report in the chosen format.

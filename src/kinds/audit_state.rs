@@ -48,7 +48,9 @@ fn running<'c>(control: &'c Control, context: &Context) -> Verdict<'c> {
         pid => format!("auditd is process {pid}"),
     };
     let outcome = match (kernel.enabled, kernel.daemon_pid) {
-        (0, _) => Outcome::Manual("start auditd (`systemctl enable --now auditd`), and look for audit=0 on the kernel's command line".into()),
+        (0, _) => Outcome::Manual(
+            "start auditd (`systemctl enable --now auditd`), and look for audit=0 on the kernel's command line".into(),
+        ),
         (_, 0) => Outcome::Manual("start auditd: `systemctl enable --now auditd`".into()),
         (2, _) => Outcome::Compliant { note: Some("rules that are written now count from the next boot".into()) },
         _ => Outcome::Compliant { note: None },
@@ -71,8 +73,7 @@ fn persistent<'c>(control: &'c Control, context: &Context) -> Verdict<'c> {
     if loaded.is_empty() {
         return not_applicable(control, RULES_DIR, format!("{RULES_DIR} gives no rule"));
     }
-    let missing: Vec<_> =
-        loaded.iter().filter(|(rule, _)| !kernel.rules.iter().any(|loaded| rule.loaded_as(loaded))).collect();
+    let missing: Vec<_> = loaded.iter().filter(|(rule, _)| !kernel.rules.iter().any(|loaded| rule.loaded_as(loaded))).collect();
     let outcome = match (missing.is_empty(), kernel.enabled) {
         (true, _) => Outcome::Compliant { note: None },
         (false, 2) => Outcome::Manual("the kernel's rules are locked until the next boot, which will load them".into()),
@@ -96,11 +97,11 @@ fn loadable<'c>(control: &'c Control, context: &Context) -> Vec<Verdict<'c>> {
     let mut verdicts: Vec<Verdict> = Vec::new();
     if let Some(stop) = &loaded.stop {
         let help = "the load stops there, and every rule after it is lost; mend or remove that line".to_owned();
-        verdicts.push(verdict(control, stop.origin.to_string(), Outcome::Manual(help), stop.why.clone(), desired));
+        verdicts.push(verdict(control, stop.origin.to_string(), Outcome::Manual(help), stop.what.clone(), desired));
     }
     for problem in &loaded.problems {
         let help = "mend that line; harden does not change files of others".to_owned();
-        verdicts.push(verdict(control, problem.origin.to_string(), Outcome::Manual(help), problem.why.clone(), desired));
+        verdicts.push(verdict(control, problem.origin.to_string(), Outcome::Manual(help), problem.what.clone(), desired));
     }
     if verdicts.is_empty() {
         let observed = format!("{} load", crate::plan::count(loaded.rules.len(), "rule"));

@@ -7,7 +7,7 @@ use crate::change::{Action, Edit};
 use crate::fact::{ApiFacts, Fact, Facts};
 use crate::finding::{Outcome, Verdict};
 use crate::formats::daemon_json::{self, Op};
-use crate::formats::daemon_keys;
+use crate::formats::{daemon_keys, mask};
 use crate::kinds::effective::{ConfigFile, Origin, Setting};
 use crate::kinds::{Context, docker_missing, not_applicable, unknown, verdict};
 use crate::observe::Observer;
@@ -90,7 +90,7 @@ fn shown(key: &KeyWant, value: Option<&Value>) -> String {
     match value {
         None => "not set".into(),
         Some(value) => {
-            let masked = daemon_json::mask_value(&path, value);
+            let masked = mask::mask_value(&path, value);
             match key.expect.excludes.is_some().then(|| key.expect.offending(&masked)) {
                 Some(offending) if !offending.is_empty() => offending.join(", "),
                 _ => crate::expect::plain(&masked),
@@ -104,11 +104,14 @@ fn fix(want: &DaemonWant, key: &KeyWant, setting: &Setting, in_force: bool, cont
     let effective = &context.effective;
     match &setting.origin {
         Origin::Flag { text, place } => {
-            let place = place.as_deref().map(|place| format!("in {place}")).unwrap_or_else(|| "where dockerd is started".into());
+            let place =
+                place.as_deref().map(|place| format!("in {place}")).unwrap_or_else(|| "where dockerd is started".into());
             return Outcome::Manual(format!("it is given by the flag {text}; change or take away that flag {place}"));
         }
         Origin::Wrapped { place, inside } => {
-            return Outcome::Manual(format!("`{inside}` at {place} is no key of dockerd, but its booleans take effect; take it out"));
+            return Outcome::Manual(format!(
+                "`{inside}` at {place} is no key of dockerd, but its booleans take effect; take it out"
+            ));
         }
         Origin::Default | Origin::File { .. } => {}
     }
@@ -139,7 +142,8 @@ fn fix(want: &DaemonWant, key: &KeyWant, setting: &Setting, in_force: bool, cont
     }
     if key.live == Some(Live::BridgeIcc) && running_containers(context) > 0 {
         return Outcome::Manual(
-            "dockerd keeps the bridge as it is while containers run through its restart; stop them, then run harden again".into(),
+            "dockerd keeps the bridge as it is while containers run through its restart; stop them, then run harden again"
+                .into(),
         );
     }
     let path = std::iter::once(key.name.clone()).chain(key.member.clone()).collect();

@@ -2,7 +2,7 @@
 
 use crate::baseline::control::Control;
 use crate::finding::{Outcome, Verdict};
-use crate::formats::{argv, daemon_keys};
+use crate::formats::{argv, daemon_lint};
 use crate::kinds::effective::ConfigFile;
 use crate::kinds::{Context, docker_missing, not_applicable, unknown, verdict};
 
@@ -16,22 +16,26 @@ pub fn judge<'c>(control: &'c Control, context: &Context) -> Vec<Verdict<'c>> {
         return vec![verdict(control, path, outcome, "", "")];
     }
     let document = match &effective.file {
-        ConfigFile::Missing => return vec![not_applicable(control, path, format!("{path} does not exist: dockerd takes its defaults"))],
+        ConfigFile::Missing => {
+            return vec![not_applicable(control, path, format!("{path} does not exist: dockerd takes its defaults"))];
+        }
         ConfigFile::Unreadable(why) => return vec![unknown(control, path, why.clone())],
         ConfigFile::Broken(problems) => {
             let broken = |problem: &crate::formats::daemon_json::Problem| {
                 let place = format!("{path}:{}:{}", problem.line, problem.column);
-                let help = problem.help.clone().unwrap_or_else(|| "mend it there; harden does not rewrite what it can't read".into());
+                let help =
+                    problem.help.clone().unwrap_or_else(|| "mend it there; harden does not rewrite what it can't read".into());
                 verdict(control, place, Outcome::Manual(help), problem.what.clone(), DESIRED)
             };
             return problems.iter().map(broken).collect();
         }
         ConfigFile::Parsed(document) => document,
     };
-    let mut verdicts: Vec<Verdict> = daemon_keys::lint(document, effective.version)
+    let mut verdicts: Vec<Verdict> = daemon_lint::lint(document, effective.version)
         .into_iter()
         .map(|lint| {
-            let consequence = if lint.fatal { "dockerd does not start with it" } else { "dockerd does not read it as it seems" };
+            let consequence =
+                if lint.fatal { "dockerd does not start with it" } else { "dockerd does not read it as it seems" };
             let place = format!("{path}:{}:{}", lint.line, lint.column);
             verdict(control, place, Outcome::Manual(format!("{consequence}; mend it there")), lint.what, DESIRED)
         })

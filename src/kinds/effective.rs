@@ -112,7 +112,7 @@ impl Effective {
             Some(Fact::Unknown(why)) => ConfigFile::Unreadable(why.clone()),
             None => ConfigFile::Unreadable(format!("{path} was not looked at")),
         };
-        let running = facts.daemon.process.known().map(|process| argv::parse(&process.argv[1.min(process.argv.len())..]));
+        let running = facts.daemon.process.known().map(|process| argv::parse(&process.argv));
         Self {
             file,
             running,
@@ -185,15 +185,16 @@ impl Effective {
     /// The flag that gives a key: of the running process, else of the unit.
     pub fn flag(&self, key: &str) -> Option<(Value, Origin)> {
         let of_unit = self.unit.as_ref().and_then(|(exec, flags)| {
-            let given = flags.get(key)?;
-            let place = given.words.first().and_then(|&word| exec.argv.get(word + 1)).map(|word| word.origin.to_string());
-            Some((given.value.clone(), given.text.clone(), place))
+            let value = flags.get(key)?;
+            let origins = flags.origin(key);
+            let place = origins.first().and_then(|origin| exec.argv.get(origin.index)).map(|word| word.origin.to_string());
+            Some((value.clone(), texts(origins), place))
         });
         let running = self.running.as_ref();
-        match (running.map(|flags| flags.get(key)), of_unit) {
-            (Some(Some(given)), of_unit) => {
+        match (running.and_then(|flags| Some((flags.get(key)?, flags.origin(key)))), of_unit) {
+            (Some((value, origins)), of_unit) => {
                 let place = of_unit.and_then(|(_, _, place)| place);
-                Some((given.value.clone(), Origin::Flag { text: given.text.clone(), place }))
+                Some((value.clone(), Origin::Flag { text: texts(origins), place }))
             }
             // The process runs without it, the next start has it: the file must not have it either way.
             (_, Some((value, text, place))) => Some((value, Origin::Flag { text, place })),
@@ -254,7 +255,8 @@ impl Effective {
     /// Where containerd's socket may be; the first that exists counts.
     pub fn containerd_sockets(&self, facts: &Facts) -> Vec<String> {
         let told = facts.daemon.api.known().and_then(|api| api.containerd_address.clone());
-        let given = told.or_else(|| self.configured("containerd")?.as_str().map(str::to_owned)).filter(|path| path.starts_with('/'));
+        let given =
+            told.or_else(|| self.configured("containerd")?.as_str().map(str::to_owned)).filter(|path| path.starts_with('/'));
         match given {
             Some(path) => vec![normal(&path)],
             None => vec![DEFAULT_CONTAINERD.into(), normal(MANAGED_CONTAINERD)],
@@ -270,6 +272,10 @@ fn normal(path: &str) -> String {
     }
 }
 
+fn texts(origins: &[argv::Origin]) -> String {
+    origins.iter().map(|origin| origin.text.as_str()).collect::<Vec<_>>().join(" ")
+}
+
 /// The unit's command line and its flags, where the unit is known.
 fn unit_flags(facts: &Facts) -> Option<(ExecStart, DaemonFlags)> {
     let fact = facts.units.get(SERVICE)?.known()?;
@@ -279,7 +285,7 @@ fn unit_flags(facts: &Facts) -> Option<(ExecStart, DaemonFlags)> {
         Some((path.clone(), content.0.clone()))
     });
     let exec = exec_start::dockerd_flags(&unit, &files.collect());
-    let words: Vec<String> = exec.argv.iter().skip(1).map(|word| word.text.clone()).collect();
+    let words: Vec<String> = exec.argv.iter().map(|word| word.text.clone()).collect();
     let flags = argv::parse(&words);
     Some((exec, flags))
 }
@@ -295,7 +301,8 @@ fn wrapped(document: &Document, key: &str) -> Option<(String, bool)> {
         return None;
     }
     let object = document.value().as_object()?;
-    object.iter().filter(|(name, _)| daemon_keys::lookup(name).is_none()).find_map(|(name, value)| {
-        Some((name.clone(), value.as_object()?.get(key)?.as_bool()?))
-    })
+    object
+        .iter()
+        .filter(|(name, _)| daemon_keys::lookup(name).is_none())
+        .find_map(|(name, value)| Some((name.clone(), value.as_object()?.get(key)?.as_bool()?)))
 }

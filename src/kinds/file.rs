@@ -128,7 +128,10 @@ impl Wish {
             Outcome::Compliant { note: None }
         } else {
             let entries = acl.iter().map(|entry| acl_name(entry)).collect::<Vec<_>>().join(",");
-            Outcome::Manual(format!("harden removes no ACL entries; take them away with `setfacl -x {entries} {}`", file.real_path))
+            Outcome::Manual(format!(
+                "harden removes no ACL entries; take them away with `setfacl -x {entries} {}`",
+                file.real_path
+            ))
         };
         let mut verdict = verdict(control, path, outcome, self.observed(file), self.desired(file));
         for entry in acl {
@@ -218,11 +221,8 @@ fn judge_parents<'c>(control: &'c Control, context: &Context, verdicts: &mut Vec
         if !writable && dir.uid == 0 {
             continue;
         }
-        let wish = Wish {
-            mode_max: Some(Mode(0o7777 & !WRITABLE_FOR_OTHERS)),
-            uid: Some((0, "root".into())),
-            gids: Vec::new(),
-        };
+        let wish =
+            Wish { mode_max: Some(Mode(0o7777 & !WRITABLE_FOR_OTHERS)), uid: Some((0, "root".into())), gids: Vec::new() };
         verdicts.push(wish.judge(control, &path, dir));
     }
 }

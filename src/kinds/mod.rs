@@ -35,12 +35,7 @@ pub struct Context<'f> {
 impl<'f> Context<'f> {
     /// Works out what several kinds need.
     pub fn new(facts: &'f Facts, audit_key: &str) -> Self {
-        Self {
-            facts,
-            effective: Effective::of(facts),
-            rules: watch::RulesOnDisk::of(facts),
-            audit_key: audit_key.to_owned(),
-        }
+        Self { facts, effective: Effective::of(facts), rules: watch::RulesOnDisk::of(facts), audit_key: audit_key.to_owned() }
     }
 }
 
@@ -107,7 +102,9 @@ pub(crate) fn unknown<'c>(control: &'c Control, target: impl Into<String>, reaso
 pub(crate) fn docker_missing(facts: &Facts) -> Option<Outcome> {
     match &facts.daemon.installed {
         crate::fact::Fact::Known(_) => None,
-        crate::fact::Fact::Absent => Some(Outcome::NotApplicable("Docker is not installed: no dockerd, no docker.service".into())),
+        crate::fact::Fact::Absent => {
+            Some(Outcome::NotApplicable("Docker is not installed: no dockerd, no docker.service".into()))
+        }
         crate::fact::Fact::Unknown(why) => Some(Outcome::Unknown(why.clone())),
     }
 }

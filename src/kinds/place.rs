@@ -60,7 +60,9 @@ fn daemon_key(key: &str, effective: &Effective) -> Resolved {
     }
     match effective.configured(key).as_ref().and_then(serde_json::Value::as_str) {
         Some(path) if path.starts_with('/') => Resolved::Paths(vec![path.to_owned()]),
-        Some(path) if !path.is_empty() => Resolved::Unknown(format!("{key} is `{path}`, a path that depends on where dockerd was started")),
+        Some(path) if !path.is_empty() => {
+            Resolved::Unknown(format!("{key} is `{path}`, a path that depends on where dockerd was started"))
+        }
         _ => Resolved::Nothing(format!("{key} is not configured")),
     }
 }

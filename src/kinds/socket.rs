@@ -24,11 +24,13 @@ pub fn observe(want: &SocketWant, observer: &mut Observer) {
     let paths = match want.of {
         SocketOf::Docker => {
             observer.unit(SOCKET);
-            observer.effective().docker_sockets(observer.facts())
+            let (effective, facts) = observer.effective();
+            effective.docker_sockets(facts)
         }
         SocketOf::Containerd => {
             observer.read(CONTAINERD_CONFIG);
-            observer.effective().containerd_sockets(observer.facts())
+            let (effective, facts) = observer.effective();
+            effective.containerd_sockets(facts)
         }
     };
     for path in paths {
@@ -104,7 +106,11 @@ fn lasting(want: &SocketWant, context: &Context) -> Vec<Edit> {
 fn docker_unit(want: &SocketWant, context: &Context) -> Vec<Edit> {
     let socket = unit::merged(context.facts, SOCKET);
     let setting = |name: &str, default: &str| {
-        socket.last("Socket", name).map(|(value, _)| value.to_owned()).filter(|value| !value.is_empty()).unwrap_or(default.into())
+        socket
+            .last("Socket", name)
+            .map(|(value, _)| value.to_owned())
+            .filter(|value| !value.is_empty())
+            .unwrap_or(default.into())
     };
     let edit = |name: &str, value: String| Edit::DropIn { unit: SOCKET.into(), setting: ["Socket".into(), name.into(), value] };
     let mut edits = Vec::new();
@@ -147,7 +153,8 @@ fn containerd_ids(want: &SocketWant, context: &Context) -> Vec<Edit> {
     let Some(Fact::Known(file)) = context.facts.files.get(CONTAINERD_CONFIG) else { return Vec::new() };
     let Some(text) = file.content.as_ref().and_then(|content| std::str::from_utf8(&content.0).ok()) else { return Vec::new() };
     let Ok(document) = text.parse::<toml_edit::DocumentMut>() else { return Vec::new() };
-    let set = |key: &str| document.get("grpc").and_then(|grpc| grpc.get(key)).and_then(toml_edit::Item::as_integer).unwrap_or(0) != 0;
+    let set =
+        |key: &str| document.get("grpc").and_then(|grpc| grpc.get(key)).and_then(toml_edit::Item::as_integer).unwrap_or(0) != 0;
     let edit = |key: &'static str| Edit::ContainerdKey { file: CONTAINERD_CONFIG.into(), path: ["grpc", key], value: 0 };
     let owner = (want.owner.is_some() && set("uid")).then(|| edit("uid"));
     let group = (!want.group_one_of.is_empty() && set("gid")).then(|| edit("gid"));

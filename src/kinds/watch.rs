@@ -11,7 +11,7 @@ use crate::fact::{Fact, Facts, FileKind, KernelAudit};
 use crate::finding::{Outcome, Verdict};
 use crate::formats::audit_cover::{Coverage, Ground, Watch, coverage};
 use crate::formats::audit_rule::{self, Account, Env, FieldId, Lookup, Machine, PathState, Perms, Rule};
-use crate::formats::rules_d::{self, Merged};
+use crate::formats::rules_d::{self, Flavour, Merged};
 use crate::kinds::place::{self, Resolved};
 use crate::kinds::{Context, docker_missing, not_applicable, unknown, verdict};
 use crate::observe::Observer;
@@ -33,9 +33,9 @@ pub fn observe_rule_paths(observer: &mut Observer) {
     let mut paths = Vec::new();
     let facts = observer.facts();
     let nothing_known = Env { machine: Machine::native(), path_state: &|_| PathState::Other, account: &account };
-    let on_disk = merged(facts).map(|merged| merged.rules(&nothing_known)).unwrap_or_default();
+    let on_disk = merged(facts).map(|merged| merged.loaded(&nothing_known).rules).unwrap_or_default();
     let in_kernel = facts.audit.kernel.known().map(|kernel| kernel.rules.as_slice()).unwrap_or_default();
-    for rule in on_disk.iter().chain(in_kernel) {
+    for rule in on_disk.iter().map(|(rule, _)| rule).chain(in_kernel) {
         paths.extend(rule_path(rule));
     }
     paths.sort();
@@ -65,7 +65,7 @@ pub struct RulesOnDisk {
     /// All files, merged as augenrules would; an error says why that can't be told.
     pub merged: Result<Merged, String>,
     /// What of it would be in the kernel.
-    pub loaded: rules_d::Loaded,
+    pub loaded: rules_d::LoadResult,
     own: Option<String>,
 }
 
@@ -106,7 +106,7 @@ fn merged(facts: &Facts) -> Result<Merged, String> {
             None => return Err(format!("{path} was not looked at")),
         }
     }
-    Ok(rules_d::merge(&contents))
+    Ok(rules_d::merge(&contents, Flavour::STRICTEST))
 }
 
 fn path_state(facts: &Facts, path: &Path) -> PathState {
@@ -157,7 +157,9 @@ pub fn judge<'c>(control: &'c Control, want: &WatchWant, context: &Context) -> V
                     }
                     let mut verdict = judge_path(control, want, context, real, file.kind == FileKind::Dir);
                     if real != path {
-                        verdict.evidence.push(format!("{path} is a symbolic link to {real}; a rule on the link would not fire"));
+                        verdict
+                            .evidence
+                            .push(format!("{path} leads over a symbolic link to {real}, which is what has to be watched"));
                     }
                     verdicts.push(verdict);
                 }
@@ -185,7 +187,10 @@ fn judge_path<'c>(control: &'c Control, want: &WatchWant, context: &Context, pat
         Ok(perms) => perms,
         Err(_) => return unknown(control, path, format!("`{}` are no perms", want.perms)),
     };
-    let desired = format!("every access {} on {path} is recorded, from rules.d and in the kernel", want.perms);
+    let desired = match facts.host.live {
+        true => format!("recorded ({}) by rules.d and by the kernel", want.perms),
+        false => format!("recorded ({}) by rules.d", want.perms),
+    };
     let watch = Watch { path: path.to_owned(), recursive: dir, perms };
     let rule = audit_rule::our_watch(path, dir, perms, &context.audit_key);
     let volatile = EMPTY_AT_BOOT.iter().find(|top| Path::new(path).starts_with(top));
@@ -203,17 +208,17 @@ fn judge_path<'c>(control: &'c Control, want: &WatchWant, context: &Context, pat
     let mut texts = Vec::new();
     let mut evidence = Vec::new();
     match (&disk, volatile) {
-        (Some(coverage), _) => texts.push(format!("on disk: {}", side(coverage, &mut evidence))),
+        (Some(coverage), _) => texts.push(format!("{} by rules.d", side(coverage, &mut evidence))),
         (None, Some(top)) => evidence.push(format!("{top} is empty when rules load at boot: rules.d must not name {path}")),
         (None, None) => {}
     }
     match (&kernel, &facts.audit.kernel) {
-        (Some(coverage), _) => texts.push(format!("in the kernel: {}", side(coverage, &mut evidence))),
-        (None, Fact::Unknown(why)) => texts.push(format!("in the kernel: unknown, {why}")),
+        (Some(coverage), _) => texts.push(format!("{} by the kernel", side(coverage, &mut evidence))),
+        (None, Fact::Unknown(why)) => evidence.push(format!("the kernel's rules can't be listed: {why}")),
         (None, _) => {}
     }
     let outcome = outcome(disk.as_ref(), kernel.as_ref(), &rule, volatile.is_some(), context);
-    let mut verdict = verdict(control, path, outcome, texts.join("; "), desired);
+    let mut verdict = verdict(control, path, outcome, texts.join(", "), desired);
     verdict.evidence = evidence;
     verdict
 }
@@ -229,7 +234,10 @@ fn outcome(disk: Option<&Coverage>, kernel: Option<&Coverage>, rule: &Rule, vola
     let missing = |coverage: Option<&Coverage>| coverage.is_some_and(|coverage| !matches!(coverage, Coverage::Full { .. }));
     if missing(disk) {
         if let Some(stop) = &context.rules.loaded.stop {
-            return Outcome::Manual(format!("a rule after {} would not load: {}; mend that line first", stop.origin, stop.why));
+            return Outcome::Manual(format!(
+                "a rule after {} would not load: {}; mend that line first",
+                stop.origin, stop.what
+            ));
         }
         edits.push(Edit::AuditOnDisk(rule.clone()));
     }
@@ -257,16 +265,15 @@ fn outcome(disk: Option<&Coverage>, kernel: Option<&Coverage>, rule: &Rule, vola
 /// One side in words.
 fn side(coverage: &Coverage, evidence: &mut Vec<String>) -> String {
     match coverage {
-        Coverage::Full { exact: true, .. } => "recorded".into(),
-        Coverage::Full { exact: false, .. } => "recorded by a broader rule".into(),
+        Coverage::Full { .. } => "recorded".into(),
         Coverage::Partial { why } => {
             evidence.extend(why.iter().cloned());
             "recorded in part".into()
         }
-        Coverage::None => "no rule".into(),
+        Coverage::None => "not recorded".into(),
         Coverage::Disarmed { why, .. } => {
             evidence.extend(why.iter().cloned());
-            "disarmed by an earlier rule".into()
+            "dropped by an earlier rule".into()
         }
     }
 }
