@@ -355,14 +355,22 @@ fn values_that_dockerd_does_not_take() {
     check(&[
         (r#"{"ip": "localhost"}"#, "", &["1:2 fatal `ip` holds what is no IP address; dockerd refuses to start."]),
         (r#"{"dns": ["1.1.1.1", null]}"#, "", &["1:2 fatal `dns` holds what is no IP address; dockerd refuses to start."]),
-        (r#"{"ip": ""}"#, "", &[]),
+        (r#"{"ip": "", "dns": [" 1.1.1.1 "]}"#, "", &[]),
+        (r#"{"ip": " 1.1.1.1"}"#, "", &["1:2 fatal `ip` holds what is no IP address; dockerd refuses to start."]),
+        (r#"{"labels": ["a=1", "a=2"]}"#, "", &["1:2 fatal `labels` gives one name two values; dockerd refuses to start."]),
+        (r#"{"labels": ["a=1", "a=1", "=1"], "default-ipc-mode": "private"}"#, "", &[]),
+        (
+            r#"{"default-ipc-mode": "host"}"#,
+            "",
+            &["1:2 fatal `default-ipc-mode` is neither private nor shareable; dockerd refuses to start."],
+        ),
         (
             r#"{"labels": ["a"]}"#,
             "",
             &["1:2 fatal `labels` has an element without `=`; dockerd expects name=value and refuses to start."],
         ),
         (
-            r#"{"labels": ["io.docker.x=1"]}"#,
+            r#"{"labels": ["IO.docker.x=1"]}"#,
             "",
             &[
                 "1:2 fatal `labels` uses a name that dockerd keeps for itself (com.docker, io.docker, org.dockerproject); it refuses to \

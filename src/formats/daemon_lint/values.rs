@@ -1,5 +1,6 @@
 //! Values that have the right type and still do not work, and keys that do not go together.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use serde_json::{Map, Value};
@@ -25,6 +26,7 @@ impl Linter<'_> {
         self.objects();
         self.addresses();
         self.labels();
+        self.modes();
         self.numbers();
         self.seccomp_profile();
         self.log_level();
@@ -101,7 +103,9 @@ impl Linter<'_> {
                 Some(Value::Array(elements)) => elements.iter().map(|element| element.as_str().unwrap_or_default()).collect(),
                 _ => Vec::new(),
             };
-            if texts.iter().any(|text| text.trim().parse::<IpAddr>().is_err()) {
+            // dockerd allows space around addresses of name servers only.
+            let is_address = |text: &&str| (if key == "dns" { text.trim() } else { text }).parse::<IpAddr>().is_ok();
+            if !texts.iter().all(is_address) {
                 let what = format!("`{key}` holds what is no IP address; dockerd refuses to start.");
                 self.add(&[key], LintKind::BadValue, true, what);
             }
@@ -110,16 +114,35 @@ impl Linter<'_> {
 
     fn labels(&mut self) {
         let labels = self.document.get(&["labels"]).and_then(Value::as_array).into_iter().flatten();
-        let labels: Vec<&str> = labels.filter_map(Value::as_str).collect();
-        let names: Vec<Option<&str>> = labels.iter().map(|label| label.split_once('=').map(|(name, _)| name)).collect();
-        if names.contains(&None) {
-            let what = "`labels` has an element without `=`; dockerd expects name=value and refuses to start.";
-            self.add(&["labels"], LintKind::BadValue, true, what);
+        let pairs: Vec<Option<(&str, &str)>> = labels.filter_map(Value::as_str).map(|label| label.split_once('=')).collect();
+        let named: Vec<(&str, &str)> = pairs.iter().copied().flatten().collect();
+        let reserved = |(name, _): &(&str, &str)| {
+            let name = name.to_ascii_lowercase();
+            RESERVED_LABELS.iter().any(|prefix| name.starts_with(prefix))
+        };
+        let values: BTreeMap<&str, &str> = named.iter().copied().collect();
+        let mistakes = [
+            (pairs.contains(&None), "has an element without `=`; dockerd expects name=value and refuses to start"),
+            (
+                named.iter().any(reserved),
+                "uses a name that dockerd keeps for itself (com.docker, io.docker, org.dockerproject); it refuses to start",
+            ),
+            (
+                named.iter().any(|(name, value)| values.get(name) != Some(value)),
+                "gives one name two values; dockerd refuses to start",
+            ),
+        ];
+        for (_, what) in mistakes.into_iter().filter(|(made, _)| *made) {
+            self.add(&["labels"], LintKind::BadValue, true, format!("`labels` {what}."));
         }
-        let reserved = |name: &&str| RESERVED_LABELS.iter().any(|prefix| name.starts_with(prefix));
-        if names.iter().flatten().any(reserved) {
-            let what = "`labels` uses a name that dockerd keeps for itself (com.docker, io.docker, org.dockerproject); it refuses to start.";
-            self.add(&["labels"], LintKind::BadValue, true, what);
+    }
+
+    fn modes(&mut self) {
+        for (key, modes) in [("default-ipc-mode", ["private", "shareable"]), ("default-cgroupns-mode", ["private", "host"])] {
+            if self.text(key).is_some_and(|mode| !modes.contains(&mode)) {
+                let what = format!("`{key}` is neither {}; dockerd refuses to start.", modes.join(" nor "));
+                self.add(&[key], LintKind::BadValue, true, what);
+            }
         }
     }
 
