@@ -2,3 +2,4 @@
 
 pub mod audit_cover;
 pub mod audit_rule;
+pub mod rules_d;
