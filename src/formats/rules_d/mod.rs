@@ -6,7 +6,7 @@ mod own;
 
 use std::fmt;
 
-pub use load::LoadResult;
+pub use load::{LoadResult, Stop};
 pub use own::own_file;
 
 /// The name of harden's own file.
@@ -129,36 +129,37 @@ pub struct Merged {
     pub problems: Vec<Problem>,
 }
 
-/// The names among `names` that augenrules reads, in its order: natural order, so that 9 comes before 10.
+/// The names among `names` that augenrules reads, in its order: natural order, so that 9 comes before 10. A directory before the
+/// name does not count.
 pub fn in_order(names: &[String]) -> Vec<String> {
-    let mut rules: Vec<String> =
-        names.iter().filter(|name| name.ends_with(".rules") && !name.starts_with('.')).cloned().collect();
-    rules.sort_by(|left, right| order::natural(left, right));
+    let read = |name: &&String| name.ends_with(".rules") && !base(name).starts_with('.');
+    let mut rules: Vec<String> = names.iter().filter(read).cloned().collect();
+    rules.sort_by(|left, right| order::natural(base(left), base(right)));
     rules
 }
 
-/// Merges the files of rules.d, given by name in any order, as augenrules does.
+/// The name without the directories before it.
+fn base(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
+/// Merges the files of rules.d, given by name or path in any order, as augenrules does.
 pub fn merge(files: &[(String, Vec<u8>)], flavour: Flavour) -> Merged {
     let mut merging = Merging { flavour, ..Merging::default() };
     let names: Vec<String> = files.iter().map(|(name, _)| name.clone()).collect();
-    let content = |name: &str| files.iter().find(|(known, _)| known == name).map(|(_, content)| content.as_slice());
     for name in in_order(&names) {
-        let spaced = name.contains(char::is_whitespace);
-        if !spaced || flavour.spaces_in_names {
-            merging.file(&name, content(&name).unwrap_or_default());
-            continue;
-        }
-        merging.problem(
-            &name,
-            1,
-            Gravity::Refused,
-            "the file is not read: augenrules loses names with spaces",
-            format!("rename `{name}`"),
-        );
-        // The shell reads each part as a name of its own.
-        for part in name.split_whitespace() {
-            if let Some(content) = content(part) {
-                merging.file(part, content);
+        let parts: Vec<&str> = match base(&name).contains(char::is_whitespace) && !flavour.spaces_in_names {
+            false => vec![base(&name)],
+            true => {
+                let help = format!("rename `{name}`");
+                merging.problem(&name, 1, Gravity::Refused, "the file is not read: augenrules loses names with spaces", help);
+                // The shell takes each part for a name of its own.
+                base(&name).split_whitespace().collect()
+            }
+        };
+        for part in parts {
+            if let Some((known, content)) = files.iter().find(|(known, _)| base(known) == part) {
+                merging.file(known, content);
             }
         }
     }
@@ -280,6 +281,20 @@ mod tests {
             (found, told),
             (lines.iter().map(|l| (*l).to_owned()).collect(), problems.iter().map(|p| (*p).to_owned()).collect())
         );
+    }
+
+    #[test]
+    fn a_directory_before_the_name_does_not_count() {
+        let names = ["/r.d/10.rules", "/r.d/.x.rules", "/r.d/9.rules", "/r.d/x"].map(String::from);
+        assert_eq!(in_order(&names), ["/r.d/9.rules", "/r.d/10.rules"]);
+        check(
+            &[("/a b/my x.rules", "-w /lost\n")],
+            GNU,
+            &[],
+            &["/a b/my x.rules:1: the file is not read: augenrules loses names with \
+                                                                spaces (rename `/a b/my x.rules`)"],
+        );
+        check(&[("/a b/x.rules", "-w /x\n")], GNU, &["/a b/x.rules:1 -w /x"], &[]);
     }
 
     #[test]

@@ -1,0 +1,3 @@
+//! The only writes to the machine.
+
+pub mod audit;

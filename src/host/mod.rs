@@ -1,0 +1,3 @@
+//! The only way to the machine: reads, never writes.
+
+pub mod audit;
