@@ -278,9 +278,13 @@ fn outcome(disk: Option<&Coverage>, kernel: Option<&Coverage>, rule: &Rule, vola
     match (&facts.audit.kernel, edits.is_empty()) {
         (_, false) => Outcome::Fixable(edits),
         (Fact::Unknown(why), true) => Outcome::Unknown(format!("the kernel's rules can't be listed: {why}")),
-        (_, true) => Outcome::Compliant {
-            note: volatile.then(|| "in the kernel only, until the next boot; rules.d can't hold it".into()),
-        },
+        (_, true) => {
+            let until_boot = volatile.then_some("in the kernel only, until the next boot; rules.d can't hold it");
+            let off = facts.audit.kernel.known().is_some_and(|kernel| kernel.enabled == 0);
+            let off = off.then_some("the rule is there, but auditing is off: nothing is recorded until auditd runs");
+            let note: Vec<&str> = off.into_iter().chain(until_boot).collect();
+            Outcome::Compliant { note: (!note.is_empty()).then(|| note.join("; ")) }
+        }
     }
 }
 
