@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use crate::baseline::control::{Control, WatchWant};
+use crate::baseline::control::{Control, Place, WatchWant};
 use crate::change::Edit;
 use crate::fact::{Fact, Facts, FileKind, KernelAudit};
 use crate::finding::{Outcome, Verdict};
@@ -159,18 +159,27 @@ pub fn judge<'c>(control: &'c Control, want: &WatchWant, context: &Context) -> V
             Resolved::Nothing(reason) => nothing.push(reason),
             Resolved::Unknown(reason) => verdicts.push(unknown(control, place.to_string(), reason)),
             Resolved::Paths(paths) => {
+                if let Some(reason) = not_installed(place, &paths, context.facts) {
+                    nothing.push(reason);
+                    continue;
+                }
                 for path in paths {
                     let file = match context.facts.files.get(&path) {
                         Some(Fact::Known(file)) => file,
                         Some(Fact::Absent) => {
-                            nothing.push(format!("{path} does not exist"));
+                            if !matches!(place, Place::Binary(_)) {
+                                nothing.push(format!("{path} does not exist"));
+                            }
                             continue;
                         }
                         Some(Fact::Unknown(why)) => {
                             verdicts.push(unknown(control, path, why.clone()));
                             continue;
                         }
-                        None => continue,
+                        None => {
+                            verdicts.push(unknown(control, path.clone(), format!("whether {path} exists is not known here")));
+                            continue;
+                        }
                     };
                     // A rule on a symbolic link never fires for what it leads to: the real file is what counts.
                     let real = file.real_path.as_str();
@@ -192,6 +201,13 @@ pub fn judge<'c>(control: &'c Control, want: &WatchWant, context: &Context) -> V
         verdicts.push(not_applicable(control, target, nothing.join("; ")));
     }
     verdicts
+}
+
+/// One reason instead of one for each place where a program could lie.
+fn not_installed(place: &Place, paths: &[String], facts: &Facts) -> Option<String> {
+    let Place::Binary(name) = place else { return None };
+    let absent = paths.iter().all(|path| facts.files.get(path).is_some_and(Fact::is_absent));
+    absent.then(|| format!("{name} is not installed"))
 }
 
 /// The verdict where there is no audit subsystem to speak of.
