@@ -30,6 +30,7 @@ pub const SCHEMA: &str = "harden/transaction/1";
 /// Originals may be as large as what is written.
 const MAX_DOCUMENT: usize = 64 << 20;
 const PRIVATE_DIR: u32 = 0o700;
+const SHARED_DIR: u32 = 0o755;
 const PRIVATE_FILE: u32 = 0o600;
 
 /// One line of the journal.
@@ -323,7 +324,9 @@ fn ensure_dir(writer: &Writer, root: &Root, path: &str) -> Result<()> {
         }
     }
     for dir in missing.into_iter().rev() {
-        writer.make_dir(&dir, PRIVATE_DIR, nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw())?;
+        // Directories above it belong to everybody: a private /var would stop every service.
+        let mode = if dir == path { PRIVATE_DIR } else { SHARED_DIR };
+        writer.make_dir(&dir, mode, nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw())?;
     }
     Ok(())
 }
