@@ -16,7 +16,7 @@ use crate::formats::daemon_json::Document;
 use crate::formats::rules_d;
 use crate::kinds::effective::{DEFAULT_CONFIG_FILE, SOCKET};
 use crate::observe::{self, RULES_DIR};
-use crate::plan::{DROP_IN, Plan};
+use crate::plan::{Plan, drop_in_path};
 
 /// Programs that may be watched wherever they will be: their directories exist on every host.
 const PROGRAMS: [&str; 7] =
@@ -63,7 +63,7 @@ fn target(artifact: Artifact) -> String {
     match artifact {
         Artifact::DaemonJson => DEFAULT_CONFIG_FILE.into(),
         Artifact::AuditRules => format!("{RULES_DIR}/{}", rules_d::OWN_FILE),
-        Artifact::DockerSocketConf => format!("/etc/systemd/system/{SOCKET}.d/{DROP_IN}"),
+        Artifact::DockerSocketConf => drop_in_path(SOCKET),
     }
 }
 
