@@ -1,0 +1,117 @@
+//! Verdicts and plans on recorded facts: a live systemd host with a running dockerd 26.1, and what may be wrong with it.
+
+use super::*;
+use crate::change::Change;
+use crate::fact::{ApiFacts, Content, Fact, FileFact, FileKind, ProcessFact, ServiceManager};
+
+const CONFIG: &str = "/etc/docker/daemon.json";
+/// When the recorded dockerd started, nanoseconds since 1970.
+const STARTED: i64 = 1_000;
+
+/// A file of root's.
+fn file(path: &str, kind: FileKind, mode: u32) -> FileFact {
+    FileFact {
+        real_path: path.into(),
+        kind,
+        mode,
+        uid: 0,
+        gid: 0,
+        nlink: 1,
+        dev: 1,
+        ino: 1,
+        mtime_ns: STARTED - 1,
+        size: 0,
+        acl: Vec::new(),
+        content: None,
+    }
+}
+
+/// A host whose dockerd runs with this daemon.json, unchanged since it started.
+fn host(daemon_json: &str) -> Facts {
+    let mut facts = Facts::default();
+    facts.host.live = true;
+    facts.host.service_manager = ServiceManager::Systemd;
+    facts.host.br_netfilter = Fact::Known(true);
+    facts.host.selinux_enforcing = Fact::Absent;
+    facts.daemon.installed = Fact::Known("/usr/bin/dockerd".into());
+    facts.daemon.version = Fact::Known("26.1.5".into());
+    facts.daemon.config_file = CONFIG.into();
+    facts.daemon.config_at_start = Fact::Absent;
+    facts.daemon.process = Fact::Known(ProcessFact {
+        pid: 7,
+        exe: "/usr/bin/dockerd".into(),
+        argv: vec!["/usr/bin/dockerd".into(), "-H".into(), "fd://".into()],
+        started_ns: STARTED,
+        service: Some("docker.service".into()),
+    });
+    facts.daemon.api = Fact::Known(ApiFacts {
+        debug: Some(false),
+        live_restore: Some(false),
+        experimental: Some(false),
+        security_options: Some(vec!["name=seccomp,profile=builtin".into(), "name=cgroupns".into()]),
+        storage_driver: Some("overlay2".into()),
+        swarm_state: Some("inactive".into()),
+        containers_running: Some(0),
+        ..ApiFacts::default()
+    });
+    let config = FileFact { content: Some(Content(daemon_json.into())), ..file(CONFIG, FileKind::File, 0o644) };
+    facts.files.insert(CONFIG.into(), Fact::Known(config));
+    facts
+}
+
+fn api(facts: &mut Facts) -> &mut ApiFacts {
+    match &mut facts.daemon.api {
+        Fact::Known(api) => api,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn assessed(facts: &Facts, only: &str, wanted: &dyn Fn(&str, &str) -> bool) -> Assessment {
+    let only: Vec<String> = only.split(' ').map(str::to_owned).collect();
+    let baseline = crate::baseline::load("guide", &[]).and_then(|guide| guide.select(&only, &[])).unwrap();
+    assess(&baseline, facts, &Limits { max_risk: Risk::Restart, wanted }).unwrap()
+}
+
+/// Everything that the guide's controls of these names want.
+fn all(facts: &Facts, only: &str) -> Assessment {
+    assessed(facts, only, &|_, _| true)
+}
+
+fn actions(assessment: &Assessment) -> Vec<Action> {
+    assessment.plan.activations.iter().map(|activation| activation.action).collect()
+}
+
+/// "drift manual: its reason" of the only finding.
+fn told(assessment: &Assessment) -> String {
+    let [finding] = assessment.findings.as_slice() else { panic!("{:#?}", assessment.findings) };
+    let reason = finding.fix.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
+    format!("{:?} {:?}{reason}", finding.status, finding.fix.kind)
+}
+
+#[test]
+fn a_restart_that_stops_containers_is_planned_only_where_that_is_allowed() {
+    let both = "daemon-log-level-info daemon-live-restore";
+    let mut facts = host(r#"{"log-level": "debug"}"#);
+    api(&mut facts).containers_running = Some(2);
+    assert_eq!(actions(&all(&facts, both)), [Action::DockerReload, Action::DockerRestart]);
+    // live-restore is not there to be switched on, or was not chosen.
+    assert_eq!(actions(&all(&facts, "daemon-log-level-info")), []);
+    let chosen = |control: &str, _: &str| control != "daemon-live-restore";
+    let without = assessed(&facts, both, &chosen);
+    assert_eq!(actions(&without), []);
+    assert_eq!(without.plan.changes, Vec::<Change>::new());
+    // A swarm refuses live-restore.
+    api(&mut facts).swarm_state = Some("active".into());
+    assert_eq!(actions(&all(&facts, both)), []);
+    // Nobody can say what runs.
+    facts.daemon.api = Fact::Unknown("no answer within 5s".into());
+    facts.files.insert("/var/lib/docker/swarm/docker-state.json".into(), Fact::Known(file("", FileKind::File, 0o600)));
+    assert_eq!(
+        told(&all(&facts, "daemon-log-level-info")),
+        "Drift Manual: its fix is disruptive; allow it with --max-risk disruptive"
+    );
+    // No dockerd runs: nothing is stopped.
+    facts.daemon.api = Fact::Absent;
+    facts.daemon.process = Fact::Absent;
+    assert_eq!(told(&all(&facts, "daemon-log-level-info")), "Drift Automatic");
+}
