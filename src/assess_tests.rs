@@ -66,6 +66,13 @@ fn api(facts: &mut Facts) -> &mut ApiFacts {
     }
 }
 
+/// daemon.json is younger than the running dockerd.
+fn edited_since(facts: &mut Facts) {
+    if let Some(Fact::Known(file)) = facts.files.get_mut(CONFIG) {
+        file.mtime_ns = STARTED + 1;
+    }
+}
+
 fn assessed(facts: &Facts, only: &str, wanted: &dyn Fn(&str, &str) -> bool) -> Assessment {
     let only: Vec<String> = only.split(' ').map(str::to_owned).collect();
     let baseline = crate::baseline::load("guide", &[]).and_then(|guide| guide.select(&only, &[])).unwrap();
@@ -114,4 +121,40 @@ fn a_restart_that_stops_containers_is_planned_only_where_that_is_allowed() {
     facts.daemon.api = Fact::Absent;
     facts.daemon.process = Fact::Absent;
     assert_eq!(told(&all(&facts, "daemon-log-level-info")), "Drift Automatic");
+}
+
+#[test]
+fn dockerd_is_not_made_to_read_a_file_that_it_would_refuse() {
+    // Right, but not in force before a restart; `foo` would keep dockerd from coming back.
+    let mut facts = host("{\"log-level\": \"info\", \"foo\": 1}");
+    edited_since(&mut facts);
+    let assessment = all(&facts, "daemon-log-level-info");
+    assert_eq!(actions(&assessment), []);
+    assert_eq!(
+        told(&assessment),
+        "Drift Manual: withheld: dockerd would still refuse /etc/docker/daemon.json: line 1: `foo` is no key of daemon.json, and \
+         dockerd refuses to start.; mend that first"
+    );
+    assert_eq!(assessment.plan.fixes, []);
+    assert_eq!(assessment.plan.withheld.len(), 1);
+    // A flag of the next start.
+    let mut facts = host(r#"{"log-level": "info", "hosts": ["fd://"]}"#);
+    edited_since(&mut facts);
+    assert_eq!(
+        told(&all(&facts, "daemon-log-level-info")),
+        "Drift Manual: withheld: dockerd would still refuse /etc/docker/daemon.json: `hosts` is also given as a flag; take one of \
+         them away first"
+    );
+    // A mode that is mended in the same file makes it no better.
+    let mut facts = host(r#"{"log-level": "info", "foo": 1}"#);
+    edited_since(&mut facts);
+    if let Some(Fact::Known(config)) = facts.files.get_mut(CONFIG) {
+        config.mode = 0o666;
+    }
+    let both = all(&facts, "daemon-log-level-info file-daemon-json-mode");
+    assert_eq!((actions(&both).len(), both.plan.changes.len()), (0, 1));
+    // The same file without the mistake.
+    let mut facts = host(r#"{"log-level": "info"}"#);
+    edited_since(&mut facts);
+    assert_eq!(actions(&all(&facts, "daemon-log-level-info")), [Action::DockerRestart]);
 }

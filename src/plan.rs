@@ -146,6 +146,9 @@ pub fn fold(
             withheld.push(Withheld { target: path, reason });
         }
     }
+    if let Err(reason) = folding.dockerd_reads_on(&actions) {
+        withheld.push(Withheld { target: context.facts.daemon.config_file.clone(), reason });
+    }
     folding.kernel_rules(kernel);
     let activations = folding.activations(&actions);
 
@@ -373,15 +376,39 @@ impl Folding<'_, '_, '_> {
         let bytes = document.apply(&edits).map_err(|error| error.to_string())?;
         let after =
             Document::parse(&bytes).map_err(|_| "the edited file does not parse; this is a bug in harden".to_owned())?;
-        if let Some(fatal) = daemon_lint::lint(&after, effective.version).into_iter().find(|lint| lint.fatal) {
+        self.accepted(path, &after)?;
+        Ok(Content(bytes))
+    }
+
+    /// Whether dockerd would start with this file and its flags, as far as they tell.
+    fn accepted(&self, path: &str, document: &Document) -> Result<(), String> {
+        let fatal = daemon_lint::lint(document, self.context.effective.version).into_iter().find(|lint| lint.fatal);
+        if let Some(fatal) = fatal {
             return Err(format!("dockerd would still refuse {path}: line {}: {}; mend that first", fatal.line, fatal.what));
         }
-        if let Some(key) = crate::kinds::daemon_config::conflicts(self.context).first() {
-            return Err(format!(
-                "dockerd would still refuse {path}: `{key}` is also given as a flag; take one of them away first"
-            ));
+        match crate::kinds::daemon_config::conflicts(self.context).first() {
+            Some(key) => {
+                Err(format!("dockerd would still refuse {path}: `{key}` is also given as a flag; take one of them away first"))
+            }
+            None => Ok(()),
         }
-        Ok(Content(bytes))
+    }
+
+    /// A reload or restart without an edit makes dockerd read the file as it is: it must be one that dockerd accepts.
+    fn dockerd_reads_on(&mut self, actions: &BTreeMap<Action, Vec<usize>>) -> Result<(), String> {
+        let effective = &self.context.effective;
+        let ConfigFile::Parsed(document) = &effective.file else { return Ok(()) };
+        let edited = |change: &Change| matches!(&change.effect, Effect::File { path, after, .. } if after.content.is_some() && *path == effective.path);
+        let docker = [Action::DockerReload, Action::DockerRestart].into_iter().filter_map(|action| actions.get(&action));
+        let verdicts: Vec<usize> = docker.flatten().copied().collect();
+        if verdicts.is_empty() || self.changes.iter().any(edited) {
+            return Ok(());
+        }
+        self.accepted(&effective.path, document).inspect_err(|reason| {
+            for verdict in verdicts {
+                self.withheld_of.entry(verdict).or_insert_with(|| reason.clone());
+            }
+        })
     }
 
     fn kernel_rules(&mut self, kernel: Vec<(Rule, usize)>) {
