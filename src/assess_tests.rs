@@ -158,3 +158,17 @@ fn dockerd_is_not_made_to_read_a_file_that_it_would_refuse() {
     edited_since(&mut facts);
     assert_eq!(actions(&all(&facts, "daemon-log-level-info")), [Action::DockerRestart]);
 }
+
+#[test]
+fn a_file_behind_a_symbolic_link_gets_one_change() {
+    let mut facts = host(r#"{"debug": true}"#);
+    if let Some(Fact::Known(config)) = facts.files.get_mut(CONFIG) {
+        (config.real_path, config.mode) = ("/srv/daemon.json".into(), 0o666);
+    }
+    // The same file, looked at without being read.
+    facts.files.insert("/srv/daemon.json".into(), Fact::Known(file("/srv/daemon.json", FileKind::File, 0o666)));
+    let plan = all(&facts, "daemon-debug-disabled file-daemon-json-mode").plan;
+    let [change] = plan.changes.as_slice() else { panic!("{:#?}", plan.changes) };
+    assert_eq!((change.target(), change.summary.as_str()), ("/srv/daemon.json", "set debug; mode 0666 to 0644"));
+    assert_eq!(change.controls, ["daemon-debug-disabled", "file-daemon-json-mode"]);
+}

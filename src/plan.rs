@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::baseline::control::Risk;
 use crate::change::{Action, Activation, Change, Edit, Effect, FileImage};
 use crate::error::{Error, Result};
-use crate::fact::{Content, Fact, FileFact, FileKind, ServiceManager};
+use crate::fact::{Content, Fact, Facts, FileFact, FileKind, ServiceManager};
 use crate::finding::{Outcome, Verdict};
 use crate::formats::audit_rule::Rule;
 use crate::formats::daemon_json::{self, Document, Op};
@@ -131,14 +131,21 @@ pub fn fold(
     for &index in chosen {
         let Outcome::Fixable(edits) = &verdicts[index].outcome else { continue };
         for edit in edits {
-            collect(edit, index, verdicts, &mut drafts, &mut kernel, &mut actions)?;
+            collect(edit, index, verdicts, context.facts, &mut drafts, &mut kernel, &mut actions)?;
         }
     }
 
-    let mut folding =
-        Folding { verdicts, context, changes: Vec::new(), changes_of: BTreeMap::new(), withheld_of: BTreeMap::new() };
+    let mut folding = Folding {
+        verdicts,
+        context,
+        config: real_path(context.facts, &context.facts.daemon.config_file),
+        changes: Vec::new(),
+        changes_of: BTreeMap::new(),
+        withheld_of: BTreeMap::new(),
+    };
     let mut withheld = Vec::new();
-    for (path, draft) in ordered(drafts, &context.facts.daemon.config_file) {
+    let config = folding.config.clone();
+    for (path, draft) in ordered(drafts, &config) {
         if let Err(reason) = folding.file(&path, &draft) {
             for &verdict in &draft.verdicts {
                 folding.withheld_of.insert(verdict, reason.clone());
@@ -179,17 +186,19 @@ fn collect(
     edit: &Edit,
     verdict: usize,
     verdicts: &[Verdict],
+    facts: &Facts,
     drafts: &mut BTreeMap<String, Draft>,
     kernel: &mut Vec<(Rule, usize)>,
     actions: &mut BTreeMap<Action, Vec<usize>>,
 ) -> Result<()> {
-    fn of<'d>(drafts: &'d mut BTreeMap<String, Draft>, path: &str, verdict: usize) -> &'d mut Draft {
-        let draft = drafts.entry(path.to_owned()).or_default();
+    fn of<'d>(drafts: &'d mut BTreeMap<String, Draft>, path: String, verdict: usize) -> &'d mut Draft {
+        let draft = drafts.entry(path).or_default();
         if !draft.verdicts.contains(&verdict) {
             draft.verdicts.push(verdict);
         }
         draft
     }
+    let real = |path: &str| real_path(facts, path);
     let opposite = |other: usize, thing: String| {
         Error::usage(format!(
             "`{}` and `{}` want opposite things of {thing}",
@@ -199,7 +208,7 @@ fn collect(
     };
     match edit {
         Edit::DaemonKey { file, edit, activation } => {
-            let draft = of(drafts, file, verdict);
+            let draft = of(drafts, real(file), verdict);
             match draft.json.iter().find(|(other, _)| other.path == edit.path) {
                 Some((other, _)) if other.op == edit.op => {}
                 Some((_, other)) => return Err(opposite(*other, format!("{} in {file}", edit.path.join(".")))),
@@ -210,17 +219,17 @@ fn collect(
             }
         }
         Edit::ContainerdKey { file, path, value } => {
-            let draft = of(drafts, file, verdict);
+            let draft = of(drafts, real(file), verdict);
             if !draft.toml.contains(&(*path, *value)) {
                 draft.toml.push((*path, *value));
             }
         }
         Edit::ClearMode { path, allowed } => {
-            let draft = of(drafts, path, verdict);
+            let draft = of(drafts, real(path), verdict);
             draft.allowed = Some(draft.allowed.unwrap_or(0o7777) & allowed);
         }
         Edit::Chown { path, uid, gid } => {
-            let draft = of(drafts, path, verdict);
+            let draft = of(drafts, real(path), verdict);
             for (have, want) in [(&mut draft.uid, uid), (&mut draft.gid, gid)] {
                 match (*have, want) {
                     (Some(have), Some(want)) if have != *want => {
@@ -233,7 +242,7 @@ fn collect(
             }
         }
         Edit::AuditOnDisk(rule) => {
-            let draft = of(drafts, &format!("{RULES_DIR}/{}", rules_d::OWN_FILE), verdict);
+            let draft = of(drafts, real(&format!("{RULES_DIR}/{}", rules_d::OWN_FILE)), verdict);
             if !draft.rules.contains(rule) {
                 draft.rules.push(rule.clone());
             }
@@ -245,7 +254,7 @@ fn collect(
             actions.entry(Action::AuditLoad).or_default().push(verdict);
         }
         Edit::DropIn { unit, setting } => {
-            let draft = of(drafts, &drop_in_path(unit), verdict);
+            let draft = of(drafts, real(&drop_in_path(unit)), verdict);
             match draft.settings.iter().find(|(other, _)| other[..2] == setting[..2]) {
                 Some((other, _)) if other == setting => {}
                 Some((_, other)) => return Err(opposite(*other, format!("{} of {unit}", setting[1]))),
@@ -256,6 +265,11 @@ fn collect(
         Edit::Activate(action) => actions.entry(*action).or_default().push(verdict),
     }
     Ok(())
+}
+
+/// A file by its name without symbolic links: whatever controls call it, it is one file and gets one change.
+fn real_path(facts: &Facts, path: &str) -> String {
+    facts.files.get(path).and_then(Fact::known).map_or(path, |file| file.real_path.as_str()).to_owned()
 }
 
 /// Metadata first, then small files of harden's own, daemon.json last: what the daemon reads changes when all else is in place.
@@ -271,6 +285,8 @@ fn ordered(drafts: BTreeMap<String, Draft>, config: &str) -> Vec<(String, Draft)
 struct Folding<'v, 'c, 'f> {
     verdicts: &'v [Verdict<'v>],
     context: &'c Context<'f>,
+    /// dockerd's configuration file, without symbolic links.
+    config: String,
     changes: Vec<Change>,
     changes_of: BTreeMap<usize, Vec<String>>,
     withheld_of: BTreeMap<usize, String>,
@@ -279,12 +295,11 @@ struct Folding<'v, 'c, 'f> {
 impl Folding<'_, '_, '_> {
     /// One change of one file, and the directories it needs; an error says why it is withheld.
     fn file(&mut self, path: &str, draft: &Draft) -> Result<(), String> {
+        // Files are drafted by their real path, which may not be the name that was asked for; the one that was read says most.
+        let known = || self.context.facts.files.values().filter_map(Fact::known).filter(|fact| fact.real_path == path);
         let fact = match self.context.facts.files.get(path) {
-            Some(Fact::Known(fact)) => Some(fact.clone()),
-            Some(Fact::Absent) => None,
             Some(Fact::Unknown(why)) => return Err(why.clone()),
-            // Files are drafted by their real path, which may not be the name that was asked for.
-            None => self.context.facts.files.values().filter_map(Fact::known).find(|fact| fact.real_path == path).cloned(),
+            _ => known().max_by_key(|fact| fact.content.is_some()).cloned(),
         };
         let content = self.content(path, draft, fact.as_ref())?;
         let before = fact.as_ref().map(|fact| FileImage { content: None, ..FileImage::from(fact) });
@@ -368,7 +383,7 @@ impl Folding<'_, '_, '_> {
         let effective = &self.context.effective;
         let empty = Document::empty();
         let document = match &effective.file {
-            ConfigFile::Parsed(document) if effective.path == path => document,
+            ConfigFile::Parsed(document) if path == self.config => document,
             ConfigFile::Missing => &empty,
             _ => return Err(effective.unreadable().unwrap_or_else(|| format!("{path} was not read"))),
         };
@@ -398,7 +413,7 @@ impl Folding<'_, '_, '_> {
     fn dockerd_reads_on(&mut self, actions: &BTreeMap<Action, Vec<usize>>) -> Result<(), String> {
         let effective = &self.context.effective;
         let ConfigFile::Parsed(document) = &effective.file else { return Ok(()) };
-        let edited = |change: &Change| matches!(&change.effect, Effect::File { path, after, .. } if after.content.is_some() && *path == effective.path);
+        let edited = |change: &Change| matches!(&change.effect, Effect::File { path, after, .. } if after.content.is_some() && *path == self.config);
         let docker = [Action::DockerReload, Action::DockerRestart].into_iter().filter_map(|action| actions.get(&action));
         let verdicts: Vec<usize> = docker.flatten().copied().collect();
         if verdicts.is_empty() || self.changes.iter().any(edited) {
