@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::change::Change;
-use crate::fact::{ApiFacts, Content, Fact, FileFact, FileKind, ProcessFact, ServiceManager};
+use crate::fact::{ApiFacts, Content, Fact, FileFact, FileKind, ProcessFact, ServiceManager, UnitFacts};
 
 const CONFIG: &str = "/etc/docker/daemon.json";
 /// When the recorded dockerd started, nanoseconds since 1970.
@@ -171,4 +171,63 @@ fn a_file_behind_a_symbolic_link_gets_one_change() {
     let [change] = plan.changes.as_slice() else { panic!("{:#?}", plan.changes) };
     assert_eq!((change.target(), change.summary.as_str()), ("/srv/daemon.json", "set debug; mode 0666 to 0644"));
     assert_eq!(change.controls, ["daemon-debug-disabled", "file-daemon-json-mode"]);
+}
+
+/// A host with socket activation: this docker.socket, this override.conf, and a live socket of group 100.
+fn with_socket(unit: &str, drop_in: Option<&str>) -> Facts {
+    const UNIT: &str = "/usr/lib/systemd/system/docker.socket";
+    const OVERRIDE: &str = "/etc/systemd/system/docker.socket.d/override.conf";
+    let mut facts = host("{}");
+    let mut add = |path: &str, text: &str| {
+        let content = Some(Content(format!("[Socket]\n{text}").into()));
+        facts.files.insert(path.into(), Fact::Known(FileFact { content, ..file(path, FileKind::File, 0o644) }));
+        path.to_owned()
+    };
+    let fragment = add(UNIT, &format!("ListenStream=/run/docker.sock\n{unit}"));
+    let drop_ins = drop_in.map(|text| add(OVERRIDE, text)).into_iter().collect();
+    facts.units.insert("docker.socket".into(), Fact::Known(UnitFacts { fragment, drop_ins, ..UnitFacts::default() }));
+    let socket = FileFact { gid: 100, ..file("/run/docker.sock", FileKind::Socket, 0o660) };
+    facts.files.insert("/run/docker.sock".into(), Fact::Known(socket));
+    facts.groups.insert("docker".into(), Fact::Known(999));
+    facts
+}
+
+/// What harden's drop-in would hold, below its heading.
+fn drop_in(assessment: &Assessment) -> Option<String> {
+    let content = assessment.plan.changes.iter().find_map(|change| match &change.effect {
+        Effect::File { path, after, .. } if path.ends_with("/50-harden.conf") => after.content.clone(),
+        _ => None,
+    });
+    Some(String::from_utf8(content?.0).unwrap().split_once("[Socket]\n").unwrap().1.to_owned())
+}
+
+#[test]
+fn socket_and_unit_agree_on_the_group() {
+    let facts = with_socket("SocketMode=0660\nSocketGroup=users\n", None);
+    let assessment = all(&facts, "socket-docker-*");
+    assert_eq!(drop_in(&assessment).as_deref(), Some("SocketGroup=docker\n"));
+    let socket = assessment.plan.changes.iter().find(|change| change.target() == "/run/docker.sock").unwrap();
+    assert!(matches!(&socket.effect, Effect::File { after, .. } if after.gid == 999), "{socket:#?}");
+}
+
+#[test]
+fn a_units_mode_only_loses_bits() {
+    let unit = |mode: &str| with_socket(&format!("{mode}\nSocketGroup=docker\n"), None);
+    for (before, after) in
+        [("SocketMode=0604", "SocketMode=0600\n"), ("SocketMode=0666", "SocketMode=0660\n"), ("", "SocketMode=0660\n")]
+    {
+        assert_eq!(drop_in(&all(&unit(before), "socket-docker-unit-settings")).as_deref(), Some(after), "{before}");
+    }
+}
+
+#[test]
+fn what_a_later_drop_in_sets_is_changed_there() {
+    let facts = with_socket("SocketMode=0660\nSocketGroup=docker\n", Some("SocketMode=0666\n"));
+    let assessment = all(&facts, "socket-docker-*");
+    assert_eq!(drop_in(&assessment), None);
+    let reason = |finding: &Finding| finding.target.ends_with("SocketMode").then(|| finding.fix.reason.clone()).flatten();
+    assert_eq!(
+        assessment.findings.iter().find_map(reason).unwrap(),
+        "/etc/systemd/system/docker.socket.d/override.conf:2 sets it, which systemd reads after harden's own drop-in; change it there"
+    );
 }

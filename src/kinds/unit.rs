@@ -6,9 +6,10 @@ use crate::baseline::control::{Control, SettingWant, UnitWant};
 use crate::change::Edit;
 use crate::fact::{Fact, Facts};
 use crate::finding::{Outcome, Verdict};
-use crate::formats::unit_file::{self, Unit};
+use crate::formats::unit_file::{self, Origin, Unit};
 use crate::kinds::{Context, docker_missing, not_applicable, unknown, verdict};
 use crate::observe::Observer;
+use crate::plan::drop_in_path;
 
 /// Reads the unit and its drop-ins.
 pub fn observe(want: &UnitWant, observer: &mut Observer) {
@@ -45,14 +46,17 @@ fn judge_setting<'c>(
     context: &Context,
 ) -> Verdict<'c> {
     let target = format!("{} {}", want.unit, setting.name);
-    let (value, origin) = match unit.last(&setting.section, &setting.name) {
-        Some((value, origin)) if !value.is_empty() => (value.to_owned(), format!("{origin}")),
-        _ => (setting.default.clone(), format!("{}'s default, {} is not set", want.unit, setting.name)),
+    let set_at = unit.last(&setting.section, &setting.name).filter(|(value, _)| !value.is_empty());
+    let (value, origin) = match &set_at {
+        Some((value, origin)) => ((*value).to_owned(), format!("{origin}")),
+        None => (setting.default.clone(), format!("{}'s default, {} is not set", want.unit, setting.name)),
     };
     let outcome = if setting.expect.holds(Some(&Value::String(value.clone()))) {
         Outcome::Compliant { note: None }
+    } else if let Some((_, origin)) = set_at.filter(|(_, origin)| comes_later(context.facts, &want.unit, origin)) {
+        Outcome::Manual(format!("{origin} sets it, which systemd reads after harden's own drop-in; change it there"))
     } else if let Some(set) = &setting.set {
-        match value_to_set(setting, set, context) {
+        match value_to_set(setting, &value, set, context) {
             Ok(set) => Outcome::Fixable(vec![Edit::DropIn {
                 unit: want.unit.clone(),
                 setting: [setting.section.clone(), setting.name.clone(), set],
@@ -68,11 +72,21 @@ fn judge_setting<'c>(
 }
 
 /// A mode keeps what the unit says and loses only the bits beyond the mask; a group must exist, or the unit would not start.
-fn value_to_set(setting: &SettingWant, set: &str, context: &Context) -> Result<String, String> {
+fn value_to_set(setting: &SettingWant, value: &str, set: &str, context: &Context) -> Result<String, String> {
+    if let (Some(allowed), Ok(mode)) = (setting.expect.at_most, u32::from_str_radix(value, 8)) {
+        return Ok(format!("{:04o}", mode & allowed.0));
+    }
     if setting.name.ends_with("Group") && set != "root" && context.facts.groups.get(set).and_then(Fact::known).is_none() {
         return Err(format!("there is no group `{set}` here; a unit that names it would not start"));
     }
     Ok(set.to_owned())
+}
+
+/// Whether a line is in a drop-in that systemd reads after harden's own, which therefore can't change what it sets.
+pub fn comes_later(facts: &Facts, unit: &str, origin: &Origin) -> bool {
+    let name = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
+    let drop_ins = facts.units.get(unit).and_then(Fact::known).map(|unit| unit.drop_ins.as_slice()).unwrap_or_default();
+    drop_ins.contains(&origin.path) && name(&origin.path) > name(&drop_in_path(unit))
 }
 
 /// A unit as systemd would merge it, from what was read. Empty when it was not observed.
