@@ -191,7 +191,7 @@ fn collect(
     kernel: &mut Vec<(Rule, usize)>,
     actions: &mut BTreeMap<Action, Vec<usize>>,
 ) -> Result<()> {
-    fn of<'d>(drafts: &'d mut BTreeMap<String, Draft>, path: String, verdict: usize) -> &'d mut Draft {
+    fn of(drafts: &mut BTreeMap<String, Draft>, path: String, verdict: usize) -> &mut Draft {
         let draft = drafts.entry(path).or_default();
         if !draft.verdicts.contains(&verdict) {
             draft.verdicts.push(verdict);
