@@ -216,6 +216,8 @@ pub struct DaemonFacts {
     pub version: Fact<String>,
     /// What the Engine API says; `Absent` when no daemon runs.
     pub api: Fact<ApiFacts>,
+    /// The configuration file as it was when the running dockerd started, from harden's own record of a later change.
+    pub config_at_start: Fact<Content>,
 }
 
 /// A running process.
@@ -229,6 +231,9 @@ pub struct ProcessFact {
     pub argv: Vec<String>,
     /// When it started, nanoseconds since 1970 (precise to a clock tick, 10 ms).
     pub started_ns: i64,
+    /// The systemd service that it belongs to, by its control group.
+    #[serde(default)]
+    pub service: Option<String>,
 }
 
 /// What the Engine API says of the running daemon. Fields that an engine generation does not send stay `None`.

@@ -1,3 +1,11 @@
-//! The only writes to the machine.
+//! The only writes to a host, all of them under a journal.
 
+pub mod activate;
 pub mod audit;
+pub mod journal;
+mod metadata;
+pub mod recover;
+mod stage;
+mod target;
+pub mod transaction;
+pub mod writer;

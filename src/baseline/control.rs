@@ -137,6 +137,10 @@ pub struct KeyWant {
     pub member: Option<String>,
     /// What its effective value (file, flag or default) must be.
     pub expect: Expect,
+    /// Not being set complies, whatever this engine's default is: `ip6tables` is off by default before 27, and only switching it
+    /// off is drift.
+    #[serde(default)]
+    pub default_complies: bool,
     /// How drift is fixed.
     #[serde(default)]
     pub fix: KeyFix,
@@ -216,7 +220,7 @@ pub enum DaemonCondition {
 pub enum Prerequisite {
     /// The br_netfilter kernel module; without it dockerd refuses icc=false, and from 27 userland-proxy=false.
     BrNetfilter,
-    /// `iptables` is not switched off; dockerd refuses icc=false without it.
+    /// `iptables` is not switched off; dockerd refuses icc=false without it, and without it and the proxy nothing publishes ports.
     Iptables,
     /// SELinux is enforcing.
     SelinuxEnforcing,

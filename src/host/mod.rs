@@ -1,3 +1,180 @@
-//! The only way to the machine: reads, never writes.
+//! The way to the machine. Everything here only reads; writing is [`crate::apply`]'s.
 
+pub mod accounts;
+pub(crate) mod advice;
 pub mod audit;
+pub mod docker;
+pub mod exec;
+pub mod fs;
+mod glob;
+pub(crate) mod handle;
+pub mod machine;
+pub mod process;
+#[cfg(test)]
+pub(crate) mod scratch;
+mod state;
+pub(crate) mod walk;
+
+use std::path::Path;
+use std::time::Duration;
+
+use crate::apply::journal;
+use crate::error::Result;
+use crate::fact::{ApiFacts, Content, Fact, Facts, HostFacts, KernelAudit, ProcessFact, ServiceManager};
+use accounts::Accounts;
+use docker::{Answer, Endpoint, Engine, Pending};
+use fs::{Root, Want};
+
+/// Where the Engine API is, unless something else was given.
+const DEFAULT_ENDPOINT: &str = "unix:///run/docker.sock";
+
+/// How a host was given on the command line.
+#[derive(Debug, Clone, Default)]
+pub struct Access<'a> {
+    /// An image tree instead of this host.
+    pub root: Option<&'a Path>,
+    /// `--docker-host` or `DOCKER_HOST`.
+    pub docker_host: Option<&'a str>,
+    /// `--docker-version`.
+    pub docker_version: Option<&'a str>,
+    /// `--state-dir`.
+    pub state_dir: &'a str,
+}
+
+/// One host: this one, or an image tree.
+pub struct Host {
+    /// Its file system.
+    pub root: Root,
+    /// The version that was given for it.
+    pub docker_version: Option<String>,
+    accounts: Accounts,
+    /// Where to ask the engine, and whether the user said so.
+    endpoint: Option<(Endpoint, bool)>,
+    state_dir: String,
+}
+
+impl Host {
+    /// Opens a host.
+    ///
+    /// # Errors
+    /// When the root is no directory, or the endpoint is none that harden knows.
+    pub fn open(access: &Access) -> Result<Self> {
+        let root = Root::open(access.root.unwrap_or(Path::new("/")))?;
+        let live = access.root.is_none();
+        let endpoint = match (live, access.docker_host) {
+            (false, _) => None,
+            (true, Some(url)) => Some((Endpoint::parse(url)?, true)),
+            (true, None) => Some((Endpoint::parse(DEFAULT_ENDPOINT)?, false)),
+        };
+        let accounts = Accounts::of(&root);
+        let docker_version = access.docker_version.map(str::to_owned);
+        Ok(Self { root, docker_version, accounts, endpoint, state_dir: access.state_dir.to_owned() })
+    }
+
+    /// Whether this is the running host.
+    pub fn live(&self) -> bool {
+        self.endpoint.is_some()
+    }
+
+    /// The machine.
+    pub fn describe(&self) -> HostFacts {
+        let live = self.live();
+        let hostname = if live {
+            nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok())
+        } else {
+            let file = self.root.look("/etc/hostname", Want::Content { limit: 4096 });
+            let content = file.known().and_then(|file| file.content.clone());
+            content.map(|content| String::from_utf8_lossy(&content.0).trim().to_owned())
+        };
+        HostFacts {
+            hostname: hostname.unwrap_or_default(),
+            root: self.root.path().display().to_string(),
+            live,
+            service_manager: if live { machine::service_manager() } else { ServiceManager::None },
+            selinux_enforcing: if live { machine::selinux() } else { Fact::Unknown("an image tree has no kernel".into()) },
+            br_netfilter: if live { machine::br_netfilter() } else { Fact::Unknown("an image tree has no kernel".into()) },
+            privileged: nix::unistd::geteuid().is_root(),
+        }
+    }
+
+    /// A user's number.
+    pub fn user_id(&self, name: &str) -> Fact<u32> {
+        self.accounts.user_id(name)
+    }
+
+    /// A group's number.
+    pub fn group_id(&self, name: &str) -> Fact<u32> {
+        self.accounts.group_id(name)
+    }
+
+    /// The running dockerd. A socket that systemd listens on is not connected to: that would start Docker.
+    pub fn find_dockerd(&self, pidfile: Option<&str>, socket_activated: bool) -> Fact<ProcessFact> {
+        let Some((endpoint, given)) = &self.endpoint else { return Fact::Absent };
+        let engine = Engine::new(endpoint.clone(), docker::TIMEOUT);
+        let may_connect = *given || !socket_activated;
+        let pidfile = Path::new(pidfile.unwrap_or(process::PIDFILE));
+        process::dockerd(&process::Hints { pidfile, engine: may_connect.then_some(&engine) })
+    }
+
+    /// Asks the engine on a thread of its own, if its daemon runs.
+    pub fn ask_engine(&self, daemon: &Fact<ProcessFact>) -> EngineAnswer {
+        match (&self.endpoint, daemon) {
+            (Some((endpoint, _)), Fact::Known(_) | Fact::Unknown(_)) => EngineAnswer(Some(docker::spawn(endpoint.clone()))),
+            _ => EngineAnswer(None),
+        }
+    }
+
+    /// Whether the daemon answers.
+    ///
+    /// # Errors
+    /// When it does not within `timeout`.
+    pub fn ping(&self, timeout: Duration) -> Result<()> {
+        match &self.endpoint {
+            Some((endpoint, _)) => Engine::new(endpoint.clone(), timeout).ping(timeout),
+            None => Ok(()),
+        }
+    }
+
+    /// The kernel's audit state; an image tree has none.
+    pub fn kernel_audit(&self) -> Fact<KernelAudit> {
+        if self.live() { audit::read() } else { Fact::Absent }
+    }
+
+    /// What the configuration file held when the running dockerd started, where it is younger than that and harden's own record tells.
+    pub fn config_at_start(&self, facts: &Facts) -> Fact<Content> {
+        let (Fact::Known(process), Some(Fact::Known(file))) =
+            (&facts.daemon.process, facts.files.get(&facts.daemon.config_file))
+        else {
+            return Fact::Absent;
+        };
+        if file.mtime_ns <= process.started_ns {
+            return Fact::Absent;
+        }
+        for id in journal::transactions(&self.root, &self.state_dir) {
+            let path = format!("{}/transactions/{id}", self.state_dir);
+            let Some(originals) = journal::originals(&self.root, &path) else { continue };
+            for original in originals.files.into_iter().filter(|original| original.path == file.real_path) {
+                // The first record of a file that is older than the process is what the process read.
+                if original.mtime_ns.is_some_and(|mtime| mtime <= process.started_ns)
+                    && let Some(content) = original.state.and_then(|state| state.content)
+                {
+                    return Fact::Known(content);
+                }
+            }
+        }
+        Fact::Absent
+    }
+}
+
+/// What the engine will have answered.
+pub struct EngineAnswer(Option<Pending>);
+
+impl EngineAnswer {
+    /// Waits for the answer: what the API says, and the engine's version.
+    pub fn wait(self) -> (Fact<ApiFacts>, Fact<String>) {
+        match self.0.map(Pending::wait) {
+            Some(Answer { api, version }) => (api, version),
+            None => (Fact::Absent, Fact::Unknown("no daemon runs that could be asked".into())),
+        }
+    }
+}

@@ -1,0 +1,345 @@
+//! The journal: what a transaction is about to do is on disk before it happens.
+//!
+//! `STATE_DIR/lock` is held by the one run that may write. `STATE_DIR/transactions/ID/` holds `plan.json`, `originals.json`
+//! (every file as it was, with owner, mode, ACL and attributes) and `journal.jsonl`, one record a line. All of it is root's alone,
+//! because originals hold whatever the files held. Every document names its format.
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg, OFlag, openat};
+use nix::sys::stat::Mode;
+use serde::{Deserialize, Serialize};
+
+use crate::apply::transaction::Originals;
+use crate::apply::writer::{Meta, Writer};
+use crate::change::{Action, Effect};
+use crate::error::{Error, Result};
+use crate::fact::Fact;
+use crate::file_state::FileState;
+use crate::formats::audit_rule::Rule;
+use crate::host::fs::{Root, Want};
+use crate::host::walk::Walked;
+use crate::plan::Plan;
+
+/// Format of `originals.json` and of the journal's first record.
+pub const SCHEMA: &str = "harden/transaction/1";
+/// Originals may be as large as what is written.
+const MAX_DOCUMENT: usize = 64 << 20;
+const PRIVATE_DIR: u32 = 0o700;
+const PRIVATE_FILE: u32 = 0o600;
+
+/// One line of the journal.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Record {
+    /// The transaction starts; plan and originals are on disk.
+    Begin {
+        /// `harden/transaction/1`.
+        schema: String,
+        /// RFC 3339.
+        time: String,
+        /// Who ran it: uid, and the name behind sudo.
+        by: String,
+        /// The command line.
+        command: String,
+    },
+    /// This change is about to happen.
+    Intent {
+        /// Its id.
+        change: String,
+    },
+    /// This rule is about to be added to the kernel.
+    AddingRule {
+        /// The rule.
+        rule: Rule,
+    },
+    /// This change is complete.
+    Done {
+        /// Its id.
+        change: String,
+    },
+    /// This activation is about to happen.
+    Activating {
+        /// Which.
+        action: Action,
+    },
+    /// This activation is complete.
+    Activated {
+        /// Which.
+        action: Action,
+    },
+    /// This change was undone.
+    Undone {
+        /// Its id.
+        change: String,
+    },
+    /// The transaction has ended.
+    Closed {
+        /// `committed`, `undone` or `stuck`.
+        outcome: String,
+    },
+}
+
+/// The originals of one transaction.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct OriginalsDocument {
+    /// `harden/transaction/1`.
+    pub schema: String,
+    /// One entry a changed file.
+    pub files: Vec<Original>,
+}
+
+/// One file as it was.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Original {
+    /// The change that touches it.
+    pub change: String,
+    /// Its path beneath the root.
+    pub path: String,
+    /// When it was last modified, nanoseconds since 1970.
+    pub mtime_ns: Option<i64>,
+    /// Its state; `null` where nothing was there.
+    pub state: Option<FileState>,
+}
+
+/// The state directory, locked: only who holds this may write to the host.
+pub struct StateDir<'r> {
+    root: &'r Root,
+    path: String,
+    _lock: Flock<File>,
+}
+
+impl<'r> StateDir<'r> {
+    /// Creates the directory where it is missing, and takes the lock. A killed run can't leave the lock behind.
+    ///
+    /// # Errors
+    /// When another run holds it, saying which.
+    pub fn lock(root: &'r Root, path: &str) -> Result<Self> {
+        let writer = Writer::new(root);
+        ensure_dir(&writer, root, path)?;
+        ensure_dir(&writer, root, &format!("{path}/transactions"))?;
+        let file = open_in(root, &format!("{path}/lock"), OFlag::O_RDWR | OFlag::O_CREAT)?;
+        let mut lock = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => lock,
+            Err((mut file, Errno::EWOULDBLOCK)) => {
+                let mut holder = String::new();
+                let _ = file.read_to_string(&mut holder);
+                return Err(Error::failure(format!("another harden is at work here ({})", holder.trim()))
+                    .at(path)
+                    .help("wait until it has ended"));
+            }
+            Err((_, errno)) => return Err(Error::io(path, "lock it", errno.desc())),
+        };
+        let holder = format!("process {}\n", std::process::id());
+        lock.set_len(0)
+            .and_then(|()| lock.seek(SeekFrom::Start(0)))
+            .and_then(|_| lock.write_all(holder.as_bytes()))
+            .map_err(|error| Error::io(path, "write the lock", error))?;
+        Ok(Self { root, path: path.to_owned(), _lock: lock })
+    }
+
+    /// Starts a transaction.
+    pub fn begin(&self, id: &str) -> Result<Journal<'r>> {
+        let path = format!("{}/transactions/{id}", self.path);
+        let writer = Writer::new(self.root);
+        writer.make_dir(&path, PRIVATE_DIR, nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw())?;
+        let file = open_in(
+            self.root,
+            &format!("{path}/journal.jsonl"),
+            OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_APPEND,
+        )?;
+        Ok(Journal { root: self.root, writer, path, file, originals: Originals::new(), begun: Vec::new(), rules: Vec::new() })
+    }
+
+    /// Transactions that never ended, oldest first, with what they had begun.
+    pub fn unfinished(&self) -> Result<Vec<(Journal<'r>, Plan)>> {
+        let mut found = Vec::new();
+        for id in transactions(self.root, &self.path) {
+            let path = format!("{}/transactions/{id}", self.path);
+            let Some(records) = records(self.root, &path) else { continue };
+            if records.iter().any(|record| matches!(record, Record::Closed { .. })) {
+                continue;
+            }
+            // Without plan and originals nothing was touched: they are on disk before the first record.
+            let (Some(plan), Some(originals)) = (document::<Plan>(self.root, &path, "plan.json"), originals(self.root, &path))
+            else {
+                continue;
+            };
+            let file = open_in(self.root, &format!("{path}/journal.jsonl"), OFlag::O_WRONLY | OFlag::O_APPEND)?;
+            let mut journal = Journal {
+                root: self.root,
+                writer: Writer::new(self.root),
+                path,
+                file,
+                originals: Originals::new(),
+                begun: Vec::new(),
+                rules: Vec::new(),
+            };
+            journal.originals = originals.files.into_iter().map(|original| (original.change, original.state)).collect();
+            records.iter().for_each(|record| journal.remember(record));
+            found.push((journal, plan));
+        }
+        Ok(found)
+    }
+}
+
+/// Ids of all transactions, oldest first.
+pub fn transactions(root: &Root, state_dir: &str) -> Vec<String> {
+    root.list(&format!("{state_dir}/transactions")).known().cloned().unwrap_or_default()
+}
+
+/// The originals of one transaction, where they can be read.
+pub fn originals(root: &Root, transaction: &str) -> Option<OriginalsDocument> {
+    document(root, transaction, "originals.json")
+}
+
+fn document<T: for<'de> Deserialize<'de>>(root: &Root, transaction: &str, name: &str) -> Option<T> {
+    let fact = root.look(&format!("{transaction}/{name}"), Want::Content { limit: MAX_DOCUMENT });
+    serde_json::from_slice(&fact.known()?.content.as_ref()?.0).ok()
+}
+
+/// All whole records; a line that a power cut left half written is no record.
+fn records(root: &Root, transaction: &str) -> Option<Vec<Record>> {
+    let fact = root.look(&format!("{transaction}/journal.jsonl"), Want::Content { limit: MAX_DOCUMENT });
+    let content = fact.known()?.content.clone()?;
+    Some(content.0.split(|&byte| byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect())
+}
+
+/// One transaction.
+pub struct Journal<'r> {
+    root: &'r Root,
+    writer: Writer<'r>,
+    path: String,
+    file: File,
+    originals: Originals,
+    begun: Vec<String>,
+    rules: Vec<Rule>,
+}
+
+impl<'r> Journal<'r> {
+    /// The only way to write to the host.
+    pub fn writer(&self) -> &Writer<'r> {
+        &self.writer
+    }
+
+    /// Where the transaction lies, as the user can reach it.
+    pub fn path(&self) -> PathBuf {
+        self.root.shown(&self.path)
+    }
+
+    /// The transaction's id.
+    pub fn id(&self) -> &str {
+        self.path.rsplit('/').next().unwrap_or_default()
+    }
+
+    /// Puts plan and originals on disk; nothing may be touched before.
+    pub fn keep(&mut self, plan: &Plan, originals: &Originals) -> Result<()> {
+        let files = plan.changes.iter().filter_map(|change| match &change.effect {
+            Effect::File { path, .. } => {
+                let mtime_ns = match self.root.look(path, Want::Stat) {
+                    Fact::Known(file) => Some(file.mtime_ns),
+                    _ => None,
+                };
+                let state = originals.get(&change.id).cloned().flatten();
+                Some(Original { change: change.id.clone(), path: path.clone(), mtime_ns, state })
+            }
+            Effect::AuditKernel { .. } => None,
+        });
+        let document = OriginalsDocument { schema: SCHEMA.into(), files: files.collect() };
+        self.write("plan.json", plan)?;
+        self.write("originals.json", &document)?;
+        self.originals = originals.clone();
+        let user = std::env::var("SUDO_USER").map(|name| format!(" ({name})")).unwrap_or_default();
+        self.append(&Record::Begin {
+            schema: SCHEMA.into(),
+            time: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            by: format!("uid {}{user}", nix::unistd::getuid()),
+            command: std::env::args().next().unwrap_or_default(),
+        })
+    }
+
+    /// Appends a record; it is on disk when this returns.
+    pub fn append(&mut self, record: &Record) -> Result<()> {
+        let mut line = serde_json::to_vec(record).map_err(|error| Error::io(self.path(), "write a record", error))?;
+        line.push(b'\n');
+        self.file
+            .write_all(&line)
+            .and_then(|()| self.file.sync_data())
+            .map_err(|error| Error::io(self.path(), "write the journal", error))?;
+        self.remember(record);
+        Ok(())
+    }
+
+    fn remember(&mut self, record: &Record) {
+        match record {
+            Record::Intent { change } => self.begun.push(change.clone()),
+            Record::AddingRule { rule } => self.rules.push(rule.clone()),
+            Record::Undone { change } => self.begun.retain(|begun| begun != change),
+            _ => {}
+        }
+    }
+
+    /// A changed file as it was.
+    pub fn original(&self, change: &str) -> Option<&FileState> {
+        self.originals.get(change)?.as_ref()
+    }
+
+    /// All originals.
+    pub fn originals(&self) -> &Originals {
+        &self.originals
+    }
+
+    /// Changes that were begun and not undone.
+    pub fn begun(&self) -> &[String] {
+        &self.begun
+    }
+
+    /// Rules that were (perhaps) added to the kernel.
+    pub fn rules_added(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    fn write(&self, name: &str, document: &impl Serialize) -> Result<()> {
+        let mut text = serde_json::to_vec_pretty(document).map_err(|error| Error::io(self.path(), "write it", error))?;
+        text.push(b'\n');
+        let meta = Meta { mode: Some(PRIVATE_FILE), ..Meta::default() };
+        self.writer.replace(&format!("{}/{name}", self.path), None, &text, &meta)
+    }
+}
+
+fn ensure_dir(writer: &Writer, root: &Root, path: &str) -> Result<()> {
+    let mut missing = Vec::new();
+    for dir in std::path::Path::new(path).ancestors().filter_map(std::path::Path::to_str) {
+        match root.look(dir, Want::Stat) {
+            Fact::Known(_) => break,
+            Fact::Absent => missing.push(dir.to_owned()),
+            Fact::Unknown(why) => {
+                return Err(Error::failure(why).at(root.shown(path)).help("give another place with --state-dir"));
+            }
+        }
+    }
+    for dir in missing.into_iter().rev() {
+        writer.make_dir(&dir, PRIVATE_DIR, nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw())?;
+    }
+    Ok(())
+}
+
+/// Opens a file of the state directory by descriptor, never through a link.
+fn open_in(root: &Root, path: &str, flags: OFlag) -> Result<File> {
+    let spot = match root.walk(path)? {
+        Walked::Found(spot, _) | Walked::Free(spot) => spot,
+        Walked::NoWay { at } => return Err(Error::failure("it does not exist").at(root.shown(&at))),
+    };
+    let fd: OwnedFd = openat(
+        &spot.dir,
+        spot.name.as_str(),
+        flags | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC,
+        Mode::from_bits_truncate(PRIVATE_FILE),
+    )
+    .map_err(|errno| Error::io(root.shown(path), "open it", errno.desc()))?;
+    Ok(File::from(fd))
+}

@@ -1,0 +1,26 @@
+//! Finishes off transactions that were cut short: everything they had begun goes back.
+
+use crate::apply::journal::{Record, StateDir};
+use crate::apply::transaction;
+use crate::error::{Error, ErrorKind, Result};
+
+/// Undoes every unfinished transaction, newest first. Returns how many there were.
+///
+/// # Errors
+/// When something could not be put back; the error says where the originals lie.
+pub fn unfinished(state: &StateDir, progress: &mut dyn FnMut(&str)) -> Result<usize> {
+    let found = state.unfinished()?;
+    let count = found.len();
+    for (mut journal, plan) in found.into_iter().rev() {
+        progress(&format!("undoing the unfinished transaction {}", journal.id()));
+        let originals = journal.originals().clone();
+        let stuck = transaction::undo(&mut journal, &plan, &originals);
+        let outcome = if stuck.is_empty() { "undone" } else { "stuck" };
+        journal.append(&Record::Closed { outcome: outcome.into() })?;
+        if let Some(error) = Error::all(stuck) {
+            let place = journal.path().display().to_string();
+            return Err(Error { kind: ErrorKind::Stuck, ..error }.help(format!("the originals lie in {place}")));
+        }
+    }
+    Ok(count)
+}

@@ -1,0 +1,218 @@
+//! One plan applied under the journal: originals first, then each step, then activations, then looking again. Undone on failure.
+
+use std::collections::BTreeMap;
+
+use crate::apply::activate;
+use crate::apply::audit as kernel;
+use crate::apply::journal::{Journal, Record};
+use crate::apply::writer::{Meta, Writer};
+use crate::change::{Action, Change, Effect, FileImage};
+use crate::error::{Error, ErrorKind, Result};
+use crate::fact::FileKind;
+use crate::file_state::{FileState, Standing};
+use crate::host::Host;
+use crate::plan::Plan;
+
+/// Originals by change id; `None` where nothing was there.
+pub type Originals = BTreeMap<String, Option<FileState>>;
+
+/// What carrying out a plan needs from outside.
+pub struct Run<'a> {
+    /// The host.
+    pub host: &'a Host,
+    /// The plan.
+    pub plan: &'a Plan,
+    /// Called before each step with what is about to happen, for progress on a terminal.
+    pub progress: &'a mut dyn FnMut(&str),
+    /// Looks again: the findings that were to be fixed and are not, in words.
+    pub verify: &'a mut dyn FnMut() -> Result<Vec<String>>,
+}
+
+/// Carries out a plan. Returns the activations that were done.
+///
+/// # Errors
+/// After a failure everything is put back; the error says so. [`ErrorKind::Stuck`] when that failed too.
+pub fn run(journal: &mut Journal, mut run: Run) -> Result<Vec<Action>> {
+    let originals = collect_originals(journal.writer(), run.plan)?;
+    journal.keep(run.plan, &originals)?;
+    let mut activated = Vec::new();
+    let outcome = carry_out(journal, &mut run, &mut activated);
+    match outcome {
+        Ok(()) => {
+            journal.append(&Record::Closed { outcome: "committed".into() })?;
+            Ok(activated)
+        }
+        Err(error) => Err(put_back(journal, &run, &originals, &activated, error)),
+    }
+}
+
+fn carry_out(journal: &mut Journal, run: &mut Run, activated: &mut Vec<Action>) -> Result<()> {
+    let plan = run.plan;
+    for change in &plan.changes {
+        crate::signal::check()?;
+        (run.progress)(&format!("{}: {}", change.target(), change.summary));
+        journal.append(&Record::Intent { change: change.id.clone() })?;
+        effect(journal, change)?;
+        journal.append(&Record::Done { change: change.id.clone() })?;
+    }
+    for activation in plan.activations.iter().filter(|activation| activation.by_hand.is_none()) {
+        crate::signal::check()?;
+        (run.progress)(&activation.reason);
+        journal.append(&Record::Activating { action: activation.action })?;
+        activated.push(activation.action);
+        activate::activate(run.host, activation.action)?;
+        journal.append(&Record::Activated { action: activation.action })?;
+    }
+    (run.progress)("looking again");
+    let failed = (run.verify)()?;
+    if failed.is_empty() {
+        return Ok(());
+    }
+    Err(Error::failure(format!("not in force afterwards: {}", failed.join("; "))))
+}
+
+/// Reads every original before anything is touched, and refuses a plan that no longer fits.
+fn collect_originals(writer: &Writer, plan: &Plan) -> Result<Originals> {
+    let mut originals = Originals::new();
+    for change in &plan.changes {
+        if let Effect::File { path, before, .. } = &change.effect {
+            let found = writer.state(path)?;
+            if let Some(difference) = difference(before.as_ref(), found.as_ref()) {
+                return Err(Error::failure(format!("it changed since it was looked at: {difference}"))
+                    .at(path)
+                    .help("nothing was changed; run the same command again"));
+            }
+            originals.insert(change.id.clone(), found);
+        }
+    }
+    Ok(originals)
+}
+
+/// How a file differs from what the plan saw.
+pub fn difference(before: Option<&FileImage>, found: Option<&FileState>) -> Option<String> {
+    match (before, found) {
+        (None, None) => None,
+        (None, Some(_)) => Some("it exists now".into()),
+        (Some(_), None) => Some("it is gone".into()),
+        (Some(before), Some(found)) => {
+            if before.kind != found.kind {
+                Some("it is another kind of file now".into())
+            } else if before.mode != found.mode {
+                Some(format!("its mode is {:04o}, not {:04o}", found.mode, before.mode))
+            } else if (before.uid, before.gid) != (found.uid, found.gid) {
+                Some(format!("its owner is {}:{}, not {}:{}", found.uid, found.gid, before.uid, before.gid))
+            } else if before.content.is_some() && before.content != found.content {
+                Some("its content is different".into())
+            } else {
+                None
+            }
+        }
+    }
+}
+
+fn effect(journal: &mut Journal, change: &Change) -> Result<()> {
+    match &change.effect {
+        Effect::AuditKernel { add } => {
+            for rule in add {
+                journal.append(&Record::AddingRule { rule: rule.clone() })?;
+                kernel::add_rule(rule)?;
+            }
+            Ok(())
+        }
+        Effect::File { path, before, after } => {
+            let original = journal.original(&change.id);
+            let writer = journal.writer();
+            let rewritten = before.as_ref().is_none_or(|before| before.content != after.content);
+            match (original, &after.content) {
+                (None, _) if after.kind == FileKind::Dir => writer.make_dir(path, after.mode, after.uid, after.gid),
+                (original, Some(content)) if rewritten => writer.replace(path, original, &content.0, &meta(after)),
+                (Some(original), _) => writer.set_metadata(path, original, &meta(after)),
+                (None, _) => Err(Error::failure("the plan has no content for a new file; this is a bug in harden").at(path)),
+            }
+        }
+    }
+}
+
+fn meta(image: &FileImage) -> Meta {
+    Meta { mode: Some(image.mode), uid: Some(image.uid), gid: Some(image.gid), ..Meta::default() }
+}
+
+/// Puts everything back after a failure, and says what happened.
+fn put_back(journal: &mut Journal, run: &Run, originals: &Originals, activated: &[Action], error: Error) -> Error {
+    let mut stuck = undo(journal, run.plan, originals);
+    for action in activated.iter().filter(|action| **action != Action::AuditLoad) {
+        if let Err(error) = activate::activate(run.host, *action) {
+            stuck.push(error);
+        }
+    }
+    let place = journal.path().display().to_string();
+    if stuck.is_empty() {
+        let _ = journal.append(&Record::Closed { outcome: "undone".into() });
+        return Error { what: format!("{}; everything was put back", error.what), ..error };
+    }
+    let _ = journal.append(&Record::Closed { outcome: "stuck".into() });
+    Error {
+        kind: ErrorKind::Stuck,
+        what: format!("{}; putting back failed too; the originals lie in {place}", error.what),
+        others: stuck,
+        ..error
+    }
+}
+
+/// Undoes what was done, newest first; continues past failures and returns them all.
+///
+/// What is as the plan left it goes back; what is as it was before stays; anything else was changed by someone else meanwhile and
+/// is left alone.
+pub fn undo(journal: &mut Journal, plan: &Plan, originals: &Originals) -> Vec<Error> {
+    let mut failed = Vec::new();
+    let begun = journal.begun().to_vec();
+    for change in plan.changes.iter().rev().filter(|change| begun.contains(&change.id)) {
+        let undone = match &change.effect {
+            Effect::AuditKernel { .. } => journal.rules_added().iter().rev().try_for_each(kernel::delete_rule),
+            Effect::File { path, after, .. } => {
+                let before = originals.get(&change.id).and_then(Option::as_ref);
+                undo_file(journal.writer(), path, before, after)
+            }
+        };
+        match undone {
+            Ok(()) => {
+                if let Err(error) = journal.append(&Record::Undone { change: change.id.clone() }) {
+                    failed.push(error);
+                }
+            }
+            Err(error) => failed.push(error),
+        }
+    }
+    failed
+}
+
+fn undo_file(writer: &Writer, path: &str, before: Option<&FileState>, after: &FileImage) -> Result<()> {
+    writer.sweep_beside(path)?;
+    let found = writer.state(path)?;
+    let left = after_state(before, after);
+    match FileState::standing(found.as_ref(), before, Some(&left)) {
+        Standing::Before => Ok(()),
+        Standing::After | Standing::Between => writer.restore(path, found.as_ref(), before, None),
+        Standing::Elsewhere => Err(Error::failure("someone changed it meanwhile; it was left as it is")
+            .at(path)
+            .help("compare it with its original")),
+    }
+}
+
+/// The state that a change leaves behind.
+fn after_state(before: Option<&FileState>, after: &FileImage) -> FileState {
+    let fresh = FileState {
+        kind: after.kind,
+        mode: after.mode,
+        uid: after.uid,
+        gid: after.gid,
+        nlink: 1,
+        xattrs: BTreeMap::new(),
+        content: None,
+    };
+    let mut state = meta(after).over(before.cloned().unwrap_or(fresh));
+    if let Some(content) = &after.content {
+        state.content = Some(content.clone());
+    }
+    state
+}

@@ -1,0 +1,245 @@
+//! Judging a host by a baseline: facts in; findings and plan out.
+
+use crate::baseline::Baseline;
+use crate::baseline::control::Risk;
+use crate::change::{Action, Edit, Effect};
+use crate::error::Result;
+use crate::fact::Facts;
+use crate::finding::{Finding, Fix, FixKind, Outcome, Status, Verdict};
+use crate::formats::daemon_json::Op;
+use crate::kinds::{self, Context};
+use crate::plan::{self, Folded, Plan};
+use crate::render::diff;
+use crate::report::{self, BaselineRef, ChangeView, Report, RunOutcome, Summary};
+
+/// The variable that holds the key of harden's own audit rules.
+const AUDIT_KEY: &str = "audit.key";
+
+/// How far fixing may go.
+pub struct Limits<'a> {
+    /// Changes above this risk are reported, not planned.
+    pub max_risk: Risk,
+    /// Which fixable findings are wanted, by control and target; all unless the user chose.
+    pub wanted: &'a dyn Fn(&str, &str) -> bool,
+}
+
+/// Findings and the plan that fixes them.
+#[derive(Debug, Clone)]
+pub struct Assessment {
+    /// Every control on every target.
+    pub findings: Vec<Finding>,
+    /// What would be done.
+    pub plan: Plan,
+}
+
+/// Judges facts by a baseline and plans the fixes.
+///
+/// # Errors
+/// When two controls of the baseline want opposite things.
+pub fn assess(baseline: &Baseline, facts: &Facts, limits: &Limits) -> Result<Assessment> {
+    let audit_key = baseline.vars.get(AUDIT_KEY).and_then(serde_json::Value::as_str).unwrap_or("docker");
+    let context = Context::new(facts, audit_key);
+    let verdicts: Vec<Verdict> = baseline.controls.iter().flat_map(|control| kinds::judge(control, &context)).collect();
+    let now = jiff::Timestamp::now();
+    let today = now.to_zoned(jiff::tz::TimeZone::UTC).date();
+
+    let restart = restart_risk(&verdicts, facts);
+    let waivers: Vec<_> = verdicts.iter().map(|verdict| baseline.waiver(&verdict.control.id, &verdict.target, today)).collect();
+    let chosen: Vec<usize> = (0..verdicts.len())
+        .filter(|&index| {
+            let verdict = &verdicts[index];
+            matches!(verdict.outcome, Outcome::Fixable(_))
+                && !matches!(waivers[index], Some((_, false)))
+                && risk(verdict, restart) <= limits.max_risk
+                && (limits.wanted)(&verdict.control.id, &verdict.target)
+        })
+        .collect();
+    let reference = BaselineRef { name: baseline.name.clone(), digest: baseline.digest.clone() };
+    let folded = plan::fold(&verdicts, &chosen, &context, reference, now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())?;
+
+    let findings = verdicts
+        .iter()
+        .enumerate()
+        .map(|(index, verdict)| {
+            let limit = (risk(verdict, restart), limits.max_risk);
+            let mut finding = finding(verdict, index, &folded, chosen.contains(&index), limit);
+            if finding.status == Status::Drift
+                && let Some((waiver, expired)) = &waivers[index]
+            {
+                let by = format!(", by {}", waiver.by);
+                let until = waiver.until.map(|date| format!(", until {date}")).unwrap_or_default();
+                if *expired {
+                    let note = format!("its waiver has expired ({}{by}{until})", waiver.reason);
+                    finding.fix.reason = Some(match finding.fix.reason.take() {
+                        Some(reason) => format!("{reason}; {note}"),
+                        None => note,
+                    });
+                } else {
+                    finding.status = Status::Waived;
+                    let reason = Some(format!("{}{by}{until}", waiver.reason));
+                    finding.fix = Fix { kind: FixKind::None, changes: Vec::new(), reason };
+                }
+            }
+            finding
+        })
+        .collect();
+    Ok(Assessment { findings, plan: folded.plan })
+}
+
+/// What restarting dockerd means on this host now: containers stop unless live-restore is on, or goes on before the restart.
+fn restart_risk(verdicts: &[Verdict], facts: &Facts) -> Risk {
+    let Some(api) = facts.daemon.api.known() else { return Risk::Restart };
+    let switched_on = |edit: &Edit| match edit {
+        Edit::DaemonKey { edit, activation: Some(Action::DockerReload), .. } => {
+            edit.path == ["live-restore"] && edit.op == Op::Set(serde_json::Value::Bool(true))
+        }
+        _ => false,
+    };
+    let planned =
+        verdicts.iter().any(|verdict| matches!(&verdict.outcome, Outcome::Fixable(edits) if edits.iter().any(switched_on)));
+    match (api.containers_running, api.live_restore) {
+        (Some(0), _) | (_, Some(true)) => Risk::Restart,
+        _ if planned => Risk::Restart,
+        _ => Risk::Disruptive,
+    }
+}
+
+/// The risk of fixing one finding on this host: the control's own, or that of the restart it needs.
+fn risk(verdict: &Verdict, restart: Risk) -> Risk {
+    let restarts = |edit: &Edit| {
+        matches!(edit, Edit::DaemonKey { activation: Some(Action::DockerRestart), .. } | Edit::Activate(Action::DockerRestart))
+    };
+    match &verdict.outcome {
+        Outcome::Fixable(edits) if edits.iter().any(restarts) => verdict.control.risk.max(restart),
+        _ => verdict.control.risk,
+    }
+}
+
+fn finding(verdict: &Verdict, index: usize, folded: &Folded, chosen: bool, (risk, max_risk): (Risk, Risk)) -> Finding {
+    let control = verdict.control;
+    let changes = folded.changes_of.get(&index).cloned().unwrap_or_default();
+    let fix = |kind, reason| Fix { kind, changes: Vec::new(), reason };
+    let (status, fix) = match &verdict.outcome {
+        Outcome::Compliant { note } => (Status::Compliant, fix(FixKind::None, note.clone())),
+        Outcome::NotApplicable(reason) => (Status::NotApplicable, fix(FixKind::None, Some(reason.clone()))),
+        Outcome::Unknown(reason) => (Status::Unknown, fix(FixKind::None, Some(reason.clone()))),
+        Outcome::Manual(reason) => (Status::Drift, fix(FixKind::Manual, Some(reason.clone()))),
+        Outcome::Fixable(_) if risk > max_risk => {
+            let reason = format!("its fix is {}; allow it with --max-risk {}", name(risk), name(risk));
+            (Status::Drift, fix(FixKind::Manual, Some(reason)))
+        }
+        Outcome::Fixable(_) => match folded.withheld_of.get(&index) {
+            Some(reason) => (Status::Drift, fix(FixKind::Manual, Some(format!("withheld: {reason}")))),
+            None if chosen => (Status::Drift, Fix { kind: FixKind::Automatic, changes, reason: None }),
+            None => (Status::Drift, fix(FixKind::Automatic, Some("left out".into()))),
+        },
+    };
+    Finding {
+        control: control.id.clone(),
+        target: verdict.target.clone(),
+        title: control.title.clone(),
+        why: control.why.clone(),
+        area: control.area,
+        severity: control.severity,
+        risk,
+        impact: control.impact.clone(),
+        status,
+        observed: verdict.observed.clone(),
+        desired: verdict.desired.clone(),
+        evidence: verdict.evidence.clone(),
+        references: control.references(),
+        fix,
+    }
+}
+
+/// A risk as it is typed after `--max-risk`.
+pub fn name(risk: Risk) -> &'static str {
+    match risk {
+        Risk::Safe => "safe",
+        Risk::Restart => "restart",
+        Risk::Disruptive => "disruptive",
+    }
+}
+
+/// The report of an assessment.
+pub fn report(facts: &Facts, assessment: &Assessment, outcome: Option<RunOutcome>) -> Report {
+    let daemon = &facts.daemon;
+    let audit = &facts.audit;
+    let kernel = audit.kernel.known();
+    Report {
+        schema: report::SCHEMA.into(),
+        tool: report::Tool::this(),
+        host: report::Host {
+            hostname: facts.host.hostname.clone(),
+            root: facts.host.root.clone(),
+            docker: report::Docker {
+                version: daemon.version.known().cloned(),
+                running: match &daemon.process {
+                    crate::fact::Fact::Known(_) => Some(true),
+                    crate::fact::Fact::Absent => Some(false),
+                    crate::fact::Fact::Unknown(_) => None,
+                },
+                config_file: daemon.config_file.clone(),
+                api_version: daemon.api.known().and_then(|api| api.api_version.clone()),
+            },
+            audit: report::Audit {
+                installed: audit.installed.known().is_some(),
+                enabled: kernel.map(|kernel| kernel.enabled),
+                kernel_rules: kernel.map(|kernel| kernel.rules.len()),
+            },
+            service_manager: format!("{:?}", facts.host.service_manager).to_lowercase(),
+        },
+        baseline: assessment.plan.baseline.clone(),
+        summary: Summary::of(&assessment.findings),
+        findings: assessment.findings.clone(),
+        changes: assessment.plan.changes.iter().map(view).collect(),
+        activations: assessment.plan.activations.clone(),
+        outcome,
+    }
+}
+
+/// A change as the report shows it.
+pub fn view(change: &crate::change::Change) -> ChangeView {
+    let sides = sides(&change.effect);
+    let target = change.target();
+    let exists = !matches!(&change.effect, Effect::File { before: None, .. });
+    ChangeView {
+        id: change.id.clone(),
+        kind: change.kind().into(),
+        target: target.to_owned(),
+        controls: change.controls.clone(),
+        summary: change.summary.clone(),
+        diff: diff::unified(if exists { target } else { "/dev/null" }, target, &sides.0, &sides.1),
+        sides,
+    }
+}
+
+/// Both sides of a change as text, secrets masked. Owner and mode are lines of their own, above the content.
+fn sides(effect: &Effect) -> (String, String) {
+    match effect {
+        Effect::AuditKernel { add } => (String::new(), add.iter().map(|rule| format!("{rule}\n")).collect()),
+        Effect::File { path, before, after } => {
+            let metadata =
+                |image: &crate::change::FileImage| format!("mode {:04o}, owner {}:{}", image.mode, image.uid, image.gid);
+            let changed = before.as_ref().is_none_or(|before| metadata(before) != metadata(after));
+            let side = |image: &crate::change::FileImage| {
+                let mut text = String::new();
+                if changed {
+                    text.push_str(&metadata(image));
+                    text.push('\n');
+                }
+                if let Some(content) = &image.content {
+                    text.push_str(&shown(path, &content.0));
+                }
+                text
+            };
+            (before.as_ref().map(side).unwrap_or_default(), side(after))
+        }
+    }
+}
+
+/// A file's content for display: daemon.json may hold tokens and passwords.
+fn shown(path: &str, content: &[u8]) -> String {
+    let text = String::from_utf8_lossy(content);
+    if path.ends_with(".json") { crate::formats::mask::mask(&text) } else { text.into_owned() }
+}

@@ -1,0 +1,152 @@
+//! `harden apply`: recover, look, plan, write under the journal, look again.
+
+use std::io::{IsTerminal, Write};
+
+use crate::apply::journal::StateDir;
+use crate::apply::{recover, transaction};
+use crate::assess::{self, Assessment, Limits};
+use crate::baseline::Baseline;
+use crate::cli::{Common, Format};
+use crate::commands::check::assess;
+use crate::commands::{Ending, load_baseline, open_host, output, prompt};
+use crate::error::{Error, Result};
+use crate::fact::Facts;
+use crate::finding::{FixKind, Status};
+use crate::host::Host;
+use crate::observe;
+use crate::plan::Plan;
+use crate::render::text::Tense;
+use crate::report::{AnsibleDiff, Report, RunOutcome};
+
+/// Brings the host to the baseline.
+pub fn run(common: &Common, yes: bool, keep_going: bool) -> Result<Ending> {
+    let baseline = load_baseline(common)?;
+    let host = open_host(common)?;
+    may_write(&host)?;
+    let ask = !yes;
+    if ask && !(std::io::stdin().is_terminal() && std::io::stdout().is_terminal()) {
+        return Err(
+            Error::usage("apply asks before it changes anything, and there is no terminal to ask on").help("give --yes")
+        );
+    }
+    let state = StateDir::lock(&host.root, &state_dir(common))?;
+    recover::unfinished(&state, &mut |text| progress(common, text))?;
+    let facts = observe::observe(&host, &baseline)?;
+    let assessment = assess(common, &baseline, &facts)?;
+    if let (Some(withheld), false) = (assessment.plan.withheld.first(), keep_going) {
+        return Err(Error::failure(format!("{}; nothing was changed", withheld.reason))
+            .at(&withheld.target)
+            .help("mend it there, or apply the rest with --keep-going"));
+    }
+    if ask && !assessment.plan.is_empty() {
+        output::report(&assess::report(&facts, &assessment, None), common, Tense::Would)?;
+        if !prompt::confirm_typed("Apply these changes?", "yes")? {
+            return Err(Error { kind: crate::error::ErrorKind::Cancelled, ..Error::failure("nothing was changed") });
+        }
+    }
+    let report = carry_out(common, &host, &state, &baseline, &facts, &assessment)?;
+    output::report(&report, common, Tense::Did)?;
+    Ok(Ending::Done)
+}
+
+/// Where transactions lie, as a path beneath the host's root.
+pub fn state_dir(common: &Common) -> String {
+    common.state_dir.to_string_lossy().into_owned()
+}
+
+/// Without root nothing could be written half-way only.
+pub fn may_write(host: &Host) -> Result<()> {
+    if host.live() && !nix::unistd::geteuid().is_root() {
+        return Err(Error::failure("only root can change this host; nothing was changed").help("sudo harden apply"));
+    }
+    Ok(())
+}
+
+/// One line of what is happening, for people at a terminal.
+pub fn progress(common: &Common, text: &str) {
+    if common.format == Format::Text && !common.quiet && std::io::stderr().is_terminal() {
+        let _ = writeln!(std::io::stderr(), "  {}", crate::render::style::visible(text));
+    }
+}
+
+/// Applies the plan of an assessment and reports what is so afterwards.
+///
+/// # Errors
+/// When something failed; it says whether everything was put back.
+pub fn carry_out(
+    common: &Common,
+    host: &Host,
+    state: &StateDir,
+    baseline: &Baseline,
+    facts: &Facts,
+    assessment: &Assessment,
+) -> Result<Report> {
+    let plan = &assessment.plan;
+    let to_do = plan.activations.iter().any(|activation| activation.by_hand.is_none());
+    if plan.changes.is_empty() && !to_do {
+        let msg = if plan.activations.is_empty() {
+            "nothing to change"
+        } else {
+            "nothing to change; something is left to be done by hand"
+        };
+        return Ok(assess::report(facts, assessment, Some(outcome(plan, None, Vec::new(), msg))));
+    }
+    crate::signal::hold();
+    let mut journal = state.begin(&transaction_id())?;
+    let id = journal.id().to_owned();
+    let mut last: Option<(Facts, Assessment)> = None;
+    let mut verify = || {
+        let facts = observe::observe(host, baseline)?;
+        let limits = Limits { max_risk: common.max_risk.into(), wanted: &|_, _| true };
+        let after = assess::assess(baseline, &facts, &limits)?;
+        let open = still_open(plan, &after);
+        last = Some((facts, after));
+        Ok(open)
+    };
+    let run = transaction::Run { host, plan, progress: &mut |text| progress(common, text), verify: &mut verify };
+    let activated = transaction::run(&mut journal, run)?;
+    let msg = format!("{} made", crate::plan::count(plan.changes.len(), "change"));
+    let (facts, after) = last.unwrap_or_else(|| (facts.clone(), assessment.clone()));
+    // The findings are those of afterwards, the changes those that were made.
+    let done = Assessment { findings: after.findings, plan: plan.clone() };
+    Ok(assess::report(&facts, &done, Some(outcome(plan, Some(id), activated, &msg))))
+}
+
+/// What was to be fixed and is not, in words. What waits for something that the user has to do does not count.
+fn still_open(plan: &Plan, after: &Assessment) -> Vec<String> {
+    let waits = plan.activations.iter().any(|activation| activation.by_hand.is_some());
+    let planned = |control: &str, target: &str| plan.fixes.iter().any(|fix| fix.control == control && fix.target == target);
+    after
+        .findings
+        .iter()
+        .filter(|finding| planned(&finding.control, &finding.target))
+        .filter(|finding| match finding.status {
+            Status::Drift => !(waits && finding.fix.kind == FixKind::Manual),
+            Status::Unknown => true,
+            Status::Compliant | Status::NotApplicable | Status::Waived => false,
+        })
+        .map(|finding| format!("{} ({}): {}", finding.control, finding.target, finding.observed))
+        .collect()
+}
+
+fn outcome(plan: &Plan, transaction: Option<String>, activated: Vec<crate::change::Action>, msg: &str) -> RunOutcome {
+    let diff = plan.changes.iter().map(assess::view).map(|view| AnsibleDiff {
+        before_header: view.target.clone(),
+        after_header: view.target.clone(),
+        before: view.sides.0,
+        after: view.sides.1,
+    });
+    RunOutcome {
+        changed: transaction.is_some(),
+        failed: false,
+        msg: msg.to_owned(),
+        diff: if transaction.is_some() { diff.collect() } else { Vec::new() },
+        transaction,
+        activated,
+    }
+}
+
+/// Sorts by time; the process id keeps two of the same second apart.
+fn transaction_id() -> String {
+    format!("{}-{}", jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ"), std::process::id())
+}

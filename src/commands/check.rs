@@ -1,0 +1,67 @@
+//! `harden check`, and the review that every dry run prints.
+
+use std::path::Path;
+
+use crate::assess::{self, Assessment, Limits};
+use crate::baseline::Baseline;
+use crate::cli::Common;
+use crate::commands::{Ending, load_baseline, open_host, output};
+use crate::error::{Error, Result};
+use crate::fact::Facts;
+use crate::observe;
+use crate::render::text::Tense;
+
+/// Assesses this host, an image tree, or a recorded host.
+pub fn run(common: &Common, facts: Option<&Path>, save_facts: Option<&Path>) -> Result<Ending> {
+    let baseline = load_baseline(common)?;
+    let facts = match facts {
+        Some(file) => recorded(file)?,
+        None => observe::observe(&open_host(common)?, &baseline)?,
+    };
+    if let Some(file) = save_facts {
+        save(&facts, file)?;
+    }
+    finish(common, &baseline, &facts)
+}
+
+/// The whole review, without asking anything.
+pub fn review(common: &Common) -> Result<Ending> {
+    let baseline = load_baseline(common)?;
+    let facts = observe::observe(&open_host(common)?, &baseline)?;
+    finish(common, &baseline, &facts)
+}
+
+fn finish(common: &Common, baseline: &Baseline, facts: &Facts) -> Result<Ending> {
+    let assessment = assess(common, baseline, facts)?;
+    let report = assess::report(facts, &assessment, None);
+    output::report(&report, common, Tense::Would)?;
+    Ok(if report.summary.has_drift() { Ending::Drift } else { Ending::Done })
+}
+
+/// Judges with the limits of the command line.
+pub fn assess(common: &Common, baseline: &Baseline, facts: &Facts) -> Result<Assessment> {
+    assess::assess(baseline, facts, &Limits { max_risk: common.max_risk.into(), wanted: &|_, _| true })
+}
+
+fn recorded(file: &Path) -> Result<Facts> {
+    let text = std::fs::read(file).map_err(|error| Error::io(file, "read it", error))?;
+    let facts: Facts = serde_json::from_slice(&text).map_err(|error| {
+        Error::failure(format!("it does not hold recorded facts: {error}"))
+            .at(file)
+            .line_col(error.line(), error.column())
+            .help("record a host with `harden check --save-facts FILE`")
+    })?;
+    if facts.schema != observe::SCHEMA {
+        return Err(
+            Error::failure(format!("its format is `{}`, this harden reads `{}`", facts.schema, observe::SCHEMA)).at(file)
+        );
+    }
+    Ok(facts)
+}
+
+/// Facts hold configuration files as they are, secrets included: the file is for its owner alone.
+fn save(facts: &Facts, file: &Path) -> Result<()> {
+    let mut text = serde_json::to_vec_pretty(facts).map_err(|error| Error::io(file, "write it", error))?;
+    text.push(b'\n');
+    output::write_private(file, &text)
+}

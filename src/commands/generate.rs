@@ -1,0 +1,170 @@
+//! `harden generate`: artifacts for image builds, from baseline and variables. No host is asked; with `--root` the tree is.
+//!
+//! It is the same judging and planning as everywhere, on the facts of a host that has Docker and nothing configured.
+
+use std::path::Path;
+
+use crate::assess::{self, Assessment, Limits};
+use crate::baseline::control::{Risk, Want};
+use crate::change::Effect;
+use crate::cli::{Artifact, Common};
+use crate::commands::{Ending, load_baseline, open_host, output};
+use crate::error::{Error, Result};
+use crate::fact::{Content, Fact, Facts, FileFact, FileKind, HostFacts, UnitFacts};
+use crate::finding::{FixKind, Status};
+use crate::formats::daemon_json::Document;
+use crate::formats::rules_d;
+use crate::kinds::effective::{DEFAULT_CONFIG_FILE, SOCKET};
+use crate::observe::{self, RULES_DIR};
+use crate::plan::{DROP_IN, Plan};
+
+/// Programs that may be watched wherever they will be: their directories exist on every host.
+const PROGRAMS: [&str; 7] =
+    ["docker", "dockerd", "containerd", "containerd-shim", "containerd-shim-runc-v1", "containerd-shim-runc-v2", "runc"];
+const SOCKET_UNIT: &str = "/usr/lib/systemd/system/docker.socket";
+const SERVICE_UNIT: &str = "/usr/lib/systemd/system/docker.service";
+
+/// Writes one artifact to stdout or `-o`.
+pub fn run(common: &Common, artifact: Artifact, merge: Option<&Path>) -> Result<Ending> {
+    super::text_only(common, "an artifact")?;
+    let mut baseline = load_baseline(common)?;
+    baseline.controls.retain(|control| serves(&control.want, artifact));
+    let existing = merge.map(read).transpose()?;
+    let facts = match (&common.root, artifact) {
+        (Some(_), Artifact::AuditRules) => observe::observe(&open_host(common)?, &baseline)?,
+        _ => bare_host(common, artifact, existing.clone()),
+    };
+    if let (Some(file), Some(content), Artifact::DaemonJson) = (merge, &existing, artifact) {
+        parses(file, content)?;
+    }
+    let limits = Limits { max_risk: Risk::Disruptive, wanted: &|_, _| true };
+    let assessment = assess::assess(&baseline, &facts, &limits)?;
+    if let Some(withheld) = assessment.plan.withheld.first() {
+        return Err(Error::failure(withheld.reason.clone()).at(merge.unwrap_or(Path::new(&withheld.target))));
+    }
+    left_out(&assessment);
+    let content = content(&assessment.plan, &target(artifact)).or(existing).unwrap_or_else(|| empty(artifact));
+    output::bytes_out(common, &content)?;
+    Ok(Ending::Done)
+}
+
+fn serves(want: &Want, artifact: Artifact) -> bool {
+    matches!(
+        (want, artifact),
+        (Want::Daemon(_), Artifact::DaemonJson)
+            | (Want::Watch(_), Artifact::AuditRules)
+            | (Want::Unit(_), Artifact::DockerSocketConf)
+    )
+}
+
+/// Where the artifact belongs on a host.
+fn target(artifact: Artifact) -> String {
+    match artifact {
+        Artifact::DaemonJson => DEFAULT_CONFIG_FILE.into(),
+        Artifact::AuditRules => format!("{RULES_DIR}/{}", rules_d::OWN_FILE),
+        Artifact::DockerSocketConf => format!("/etc/systemd/system/{SOCKET}.d/{DROP_IN}"),
+    }
+}
+
+/// What the artifact is when nothing has to be said.
+fn empty(artifact: Artifact) -> Vec<u8> {
+    match artifact {
+        Artifact::DaemonJson => b"{}\n".to_vec(),
+        Artifact::AuditRules | Artifact::DockerSocketConf => Vec::new(),
+    }
+}
+
+fn content(plan: &Plan, target: &str) -> Option<Vec<u8>> {
+    plan.changes.iter().find_map(|change| match &change.effect {
+        Effect::File { path, after, .. } if path == target => after.content.clone().map(|content| content.0),
+        _ => None,
+    })
+}
+
+/// Says on stderr what the artifact does not hold although the baseline wants it.
+fn left_out(assessment: &Assessment) {
+    for finding in &assessment.findings {
+        let manual = finding.status == Status::Drift && finding.fix.kind == FixKind::Manual;
+        if manual || matches!(finding.status, Status::NotApplicable | Status::Unknown) {
+            let reason = finding.fix.reason.as_deref().unwrap_or_default();
+            eprintln!("harden: left out {}: {reason}", finding.control);
+        }
+    }
+}
+
+fn read(file: &Path) -> Result<Vec<u8>> {
+    std::fs::read(file).map_err(|error| Error::io(file, "read it", error))
+}
+
+fn parses(file: &Path, content: &[u8]) -> Result<()> {
+    let Err(problems) = Document::parse(content) else { return Ok(()) };
+    let errors = problems.into_iter().map(|problem| {
+        let error = Error::failure(problem.what).at(file).line_col(problem.line, problem.column);
+        match problem.help {
+            Some(help) => error.help(help),
+            None => error,
+        }
+    });
+    Error::all(errors.collect()).map_or(Ok(()), Err)
+}
+
+/// A host with Docker in its usual places and nothing configured, or only what is to be merged.
+fn bare_host(common: &Common, artifact: Artifact, existing: Option<Vec<u8>>) -> Facts {
+    let mut facts = Facts {
+        schema: observe::SCHEMA.into(),
+        host: HostFacts { root: "/".into(), live: false, selinux_enforcing: Fact::Absent, ..HostFacts::default() },
+        ..Facts::default()
+    };
+    facts.daemon.installed = Fact::Known("assumed".into());
+    facts.daemon.process = Fact::Absent;
+    facts.daemon.api = Fact::Absent;
+    facts.daemon.config_file = DEFAULT_CONFIG_FILE.into();
+    facts.daemon.version = match &common.docker_version {
+        Some(version) => Fact::Known(version.clone()),
+        None => Fact::Unknown("no --docker-version was given".into()),
+    };
+    facts.audit.installed = Fact::Known("assumed".into());
+    facts.audit.rules_files = Fact::Known(Vec::new());
+    facts.audit.kernel = Fact::Absent;
+    let mut add = |path: &str, kind| facts.files.insert(path.to_owned(), Fact::Known(file(path, kind, None)));
+    for dir in ["/etc", "/etc/systemd/system", RULES_DIR, "/etc/docker"] {
+        add(dir, FileKind::Dir);
+    }
+    for path in PROGRAMS.iter().map(|name| format!("/usr/bin/{name}")).chain([SOCKET_UNIT.into(), SERVICE_UNIT.into()]) {
+        add(&path, FileKind::File);
+    }
+    let target = target(artifact);
+    let merged = existing.map(|content| Fact::Known(file(&target, FileKind::File, Some(content))));
+    if artifact == Artifact::AuditRules {
+        // Whether /etc/docker will be there when the rules load is not known here.
+        facts.files.insert("/etc/docker".into(), Fact::Absent);
+        if merged.is_some() {
+            facts.audit.rules_files = Fact::Known(vec![target.clone()]);
+        }
+    }
+    facts.files.insert(target, merged.unwrap_or(Fact::Absent));
+    facts.files.entry(DEFAULT_CONFIG_FILE.into()).or_insert(Fact::Absent);
+    facts.files.insert(format!("/var/lib/docker/{}", crate::kinds::daemon::SWARM_STATE), Fact::Absent);
+    for (name, fragment) in [(SOCKET, SOCKET_UNIT), (crate::kinds::effective::SERVICE, SERVICE_UNIT)] {
+        facts.units.insert(name.into(), Fact::Known(UnitFacts { fragment: fragment.into(), ..UnitFacts::default() }));
+    }
+    facts.groups.insert("docker".into(), Fact::Known(999));
+    facts
+}
+
+fn file(path: &str, kind: FileKind, content: Option<Vec<u8>>) -> FileFact {
+    FileFact {
+        real_path: path.to_owned(),
+        kind,
+        mode: 0o644,
+        uid: 0,
+        gid: 0,
+        nlink: 1,
+        dev: 0,
+        ino: 0,
+        mtime_ns: 0,
+        size: 0,
+        acl: Vec::new(),
+        content: content.map(Content),
+    }
+}

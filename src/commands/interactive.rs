@@ -1,0 +1,121 @@
+//! `harden` and `harden --dry-run` at a terminal: choose a baseline, look, choose what to fix, confirm, apply, verify.
+
+use std::io::IsTerminal;
+
+use crate::apply::journal::StateDir;
+use crate::apply::recover;
+use crate::assess::{self, Assessment, Limits};
+use crate::baseline::{self, Baseline};
+use crate::cli::{Common, Format};
+use crate::commands::prompt::{self, PickItem};
+use crate::commands::{Ending, apply, check, load_named, open_host, output};
+use crate::error::{Error, ErrorKind, Result};
+use crate::fact::Facts;
+use crate::finding::{Finding, FixKind, Status};
+use crate::host::Host;
+use crate::observe;
+use crate::render::text::Tense;
+
+/// The review; without a terminal all of it at once, and no question.
+pub fn dry_run(common: &Common) -> Result<Ending> {
+    if !at_terminal(common) {
+        return check::review(common);
+    }
+    let (_, baseline, facts) = look(common)?;
+    let Some(assessment) = choose(common, &baseline, &facts)? else { return ending(common, &baseline, &facts) };
+    output::report(&assess::report(&facts, &assessment, None), common, Tense::Would)?;
+    eprintln!("Nothing was changed (--dry-run).");
+    Ok(Ending::Drift)
+}
+
+/// The whole way, up to the applied and verified plan.
+pub fn run(common: &Common) -> Result<Ending> {
+    if !at_terminal(common) {
+        return Err(Error::usage("harden without a command asks questions, and there is no terminal to ask on")
+            .help("harden --dry-run shows everything and changes nothing; harden apply --yes applies"));
+    }
+    let (host, baseline, facts) = look(common)?;
+    let Some(assessment) = choose(common, &baseline, &facts)? else { return ending(common, &baseline, &facts) };
+    output::report(&assess::report(&facts, &assessment, None), common, Tense::Would)?;
+    apply::may_write(&host)?;
+    if !prompt::confirm_typed("Apply these changes?", "yes")? {
+        return Err(Error { kind: ErrorKind::Cancelled, ..Error::failure("nothing was changed") });
+    }
+    let state = StateDir::lock(&host.root, &apply::state_dir(common))?;
+    if recover::unfinished(&state, &mut |text| apply::progress(common, text))? > 0 {
+        return Err(Error::failure(
+            "an earlier run was cut short; what it had begun was put back, so what you saw is no longer true",
+        )
+        .help("run harden again"));
+    }
+    let report = apply::carry_out(common, &host, &state, &baseline, &facts, &assessment)?;
+    output::report(&report, common, Tense::Did)?;
+    Ok(Ending::Done)
+}
+
+fn at_terminal(common: &Common) -> bool {
+    common.format == Format::Text
+        && common.output.is_none()
+        && std::io::stdin().is_terminal()
+        && std::io::stdout().is_terminal()
+}
+
+fn look(common: &Common) -> Result<(Host, Baseline, Facts)> {
+    let name = match &common.baseline {
+        Some(name) => name.clone(),
+        None => ask_baseline()?,
+    };
+    let baseline = load_named(common, &name)?;
+    let host = open_host(common)?;
+    let facts = observe::observe(&host, &baseline)?;
+    Ok((host, baseline, facts))
+}
+
+fn ask_baseline() -> Result<String> {
+    let baselines: Vec<Baseline> = baseline::builtin_names().map(|name| baseline::load(name, &[])).collect::<Result<_>>()?;
+    let choices: Vec<_> =
+        baselines.iter().map(|baseline| (baseline.name.clone(), baseline.title.clone(), baseline.controls.len())).collect();
+    let chosen = prompt::choose_baseline(&choices)?;
+    Ok(baselines[chosen].name.clone())
+}
+
+/// Shows the findings and asks which to fix. `None` when there is nothing that harden could fix.
+fn choose(common: &Common, baseline: &Baseline, facts: &Facts) -> Result<Option<Assessment>> {
+    let all = check::assess(common, baseline, facts)?;
+    let fixable: Vec<&Finding> = all
+        .findings
+        .iter()
+        .filter(|finding| finding.status == Status::Drift && finding.fix.kind == FixKind::Automatic)
+        .collect();
+    if fixable.is_empty() {
+        return Ok(None);
+    }
+    // The changes follow once it is known which are wanted.
+    let mut findings_only = assess::report(facts, &all, None);
+    findings_only.changes.clear();
+    findings_only.activations.clear();
+    output::report(&findings_only, common, Tense::Would)?;
+    let items: Vec<PickItem> = fixable
+        .iter()
+        .map(|finding| PickItem {
+            label: format!("{} ({})", finding.control, finding.target),
+            hint: format!("{}: {}", assess::name(finding.risk), finding.observed),
+            preselected: true,
+        })
+        .collect();
+    let picked = prompt::pick_findings(&items)?;
+    let wanted: Vec<(&str, &str)> =
+        picked.iter().map(|&index| (fixable[index].control.as_str(), fixable[index].target.as_str())).collect();
+    if wanted.is_empty() {
+        return Err(Error { kind: ErrorKind::Cancelled, ..Error::failure("nothing was chosen, nothing was changed") });
+    }
+    let limits = Limits { max_risk: common.max_risk.into(), wanted: &|control, target| wanted.contains(&(control, target)) };
+    assess::assess(baseline, facts, &limits).map(Some)
+}
+
+/// Nothing to choose from: the review is all there is.
+fn ending(common: &Common, baseline: &Baseline, facts: &Facts) -> Result<Ending> {
+    let report = assess::report(facts, &check::assess(common, baseline, facts)?, None);
+    output::report(&report, common, Tense::Would)?;
+    Ok(if report.summary.has_drift() { Ending::Drift } else { Ending::Done })
+}

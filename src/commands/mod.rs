@@ -1,0 +1,91 @@
+//! One file a command, each short enough to read as the flow itself.
+
+mod apply;
+mod baseline;
+mod check;
+mod explain;
+mod generate;
+mod interactive;
+mod output;
+mod plan;
+pub mod prompt;
+
+use clap::CommandFactory;
+
+use crate::baseline::Baseline;
+use crate::cli::{Cli, Command, Common, Format};
+use crate::error::{Error, ErrorKind, Result};
+use crate::host::{Access, Host};
+
+/// What a run ends with, apart from errors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// Nothing to do, or all done: 0.
+    Done,
+    /// Drift was found: 2.
+    Drift,
+    /// The failure is in the report already: its kind gives the status.
+    Failed(ErrorKind),
+}
+
+/// Runs one command and returns the exit status. Errors are printed here, once.
+pub fn run(cli: Cli) -> u8 {
+    let common = cli.common.clone();
+    match dispatch(cli) {
+        Ok(Ending::Done) => 0,
+        Ok(Ending::Drift) => 2,
+        Ok(Ending::Failed(kind)) => kind.exit_code(),
+        Err(error) => {
+            output::error(&error, &common);
+            error.kind.exit_code()
+        }
+    }
+}
+
+fn dispatch(cli: Cli) -> Result<Ending> {
+    let common = &cli.common;
+    match cli.command {
+        None if cli.dry_run => interactive::dry_run(common),
+        None => interactive::run(common),
+        Some(Command::Check { facts, save_facts }) => check::run(common, facts.as_deref(), save_facts.as_deref()),
+        Some(Command::Plan) => plan::run(common),
+        Some(Command::Apply { yes: _, keep_going: _ }) if cli.dry_run => check::review(common),
+        Some(Command::Apply { yes, keep_going }) => apply::run(common, yes, keep_going),
+        Some(Command::Generate { artifact, merge }) => generate::run(common, artifact, merge.as_deref()),
+        Some(Command::Baseline { command }) => baseline::run(common, &command),
+        Some(Command::Explain { control }) => explain::run(common, &control),
+        Some(Command::Completions { shell }) => {
+            clap_complete::generate(shell, &mut Cli::command(), "harden", &mut std::io::stdout());
+            Ok(Ending::Done)
+        }
+    }
+}
+
+/// The baseline of the command line, narrowed to the chosen controls.
+fn load_baseline(common: &Common) -> Result<Baseline> {
+    load_named(common, common.baseline.as_deref().unwrap_or(crate::baseline::DEFAULT))
+}
+
+fn load_named(common: &Common, name: &str) -> Result<Baseline> {
+    crate::baseline::load(name, &common.set)?.select(&common.only, &common.skip)
+}
+
+/// The host of the command line.
+fn open_host(common: &Common) -> Result<Host> {
+    let state_dir = common.state_dir.to_str().filter(|path| path.starts_with('/'));
+    let state_dir = state_dir.ok_or_else(|| Error::usage("--state-dir must be an absolute path"))?;
+    Host::open(&Access {
+        root: common.root.as_deref(),
+        docker_host: common.docker_host.as_deref().filter(|url| !url.is_empty()),
+        docker_version: common.docker_version.as_deref(),
+        state_dir,
+    })
+}
+
+/// Output that is no report has no JSON form of its own.
+fn text_only(common: &Common, what: &str) -> Result<()> {
+    match common.format {
+        Format::Text => Ok(()),
+        Format::Json => Err(Error::usage(format!("{what} has no JSON form"))),
+    }
+}

@@ -1,0 +1,85 @@
+//! Where output goes: stdout or `-o`, coloured only on a terminal.
+
+use std::fs::OpenOptions;
+use std::io::{self, IsTerminal, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use crate::cli::{Color, Common, Format};
+use crate::error::{Error, Result};
+use crate::render::json;
+use crate::render::text::{self, Tense, View};
+use crate::report::Report;
+
+/// Writes a report in the chosen format.
+pub fn report(report: &Report, common: &Common, tense: Tense) -> Result<()> {
+    let mut bytes = Vec::new();
+    let written = match common.format {
+        Format::Json => json::render(report, &mut bytes),
+        Format::Text => text::review(report, &view(common, tense), &mut bytes),
+    };
+    written.map_err(|error| Error::failure(format!("cannot render the report: {error}")))?;
+    bytes_out(common, &bytes)
+}
+
+/// How text looks on this terminal.
+pub fn view(common: &Common, tense: Tense) -> View {
+    let to_terminal = common.output.is_none() && io::stdout().is_terminal();
+    let options = common.baseline.as_deref().map(|name| format!("-b {name}")).unwrap_or_default();
+    View {
+        color: color(common, to_terminal),
+        verbose: common.verbose,
+        quiet: common.quiet,
+        tense,
+        options: Some(options),
+        ..View::of(io::stdout())
+    }
+}
+
+fn color(common: &Common, terminal: bool) -> bool {
+    match common.color {
+        Color::Always => true,
+        Color::Never => false,
+        // NO_COLOR counts when it is there and not empty (no-color.org).
+        Color::Auto => terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+    }
+}
+
+/// Writes bytes to stdout or `-o`.
+pub fn bytes_out(common: &Common, bytes: &[u8]) -> Result<()> {
+    match &common.output {
+        Some(file) => std::fs::write(file, bytes).map_err(|error| Error::io(file, "write it", error)),
+        None => match io::stdout().lock().write_all(bytes).and_then(|()| io::stdout().flush()) {
+            // `harden check | head` is no failure.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            other => other.map_err(|error| Error::failure(format!("cannot write to stdout: {error}"))),
+        },
+    }
+}
+
+/// Writes a file that only its owner may read; an existing one is replaced whole.
+pub fn write_private(file: &Path, bytes: &[u8]) -> Result<()> {
+    let failed = |error| Error::io(file, "write it", error);
+    let name = file.file_name().ok_or_else(|| Error::usage("it names no file").at(file))?;
+    let mut temporary = name.to_owned();
+    temporary.push(format!(".{}.tmp", std::process::id()));
+    let temporary = file.with_file_name(temporary);
+    let mut open = OpenOptions::new();
+    let mut handle = open.write(true).create_new(true).mode(0o600).open(&temporary).map_err(failed)?;
+    let written = handle.write_all(bytes).and_then(|()| handle.sync_all()).and_then(|()| std::fs::rename(&temporary, file));
+    written.map_err(|error| {
+        let _ = std::fs::remove_file(&temporary);
+        failed(error)
+    })
+}
+
+/// An error, once: on stderr for people; with `--format json` also as one document on stdout, where Ansible looks for it.
+pub fn error(error: &Error, common: &Common) {
+    eprintln!("harden: {error}");
+    if common.format == Format::Json {
+        let name = common.baseline.as_deref().unwrap_or(crate::baseline::DEFAULT);
+        let mut bytes = Vec::new();
+        let _ = json::render(&Report::failure(name, error), &mut bytes);
+        let _ = bytes_out(common, &bytes);
+    }
+}

@@ -1,0 +1,25 @@
+//! `harden plan`: the review, and with `-o` the plan as a file.
+
+use crate::assess;
+use crate::cli::Common;
+use crate::commands::check::assess;
+use crate::commands::{Ending, load_baseline, open_host, output};
+use crate::error::{Error, Result};
+use crate::observe;
+use crate::render::text::Tense;
+
+/// Prints the plan with its diffs; saves it where `-o` says.
+pub fn run(common: &Common) -> Result<Ending> {
+    let baseline = load_baseline(common)?;
+    let facts = observe::observe(&open_host(common)?, &baseline)?;
+    let assessment = assess(common, &baseline, &facts)?;
+    let report = assess::report(&facts, &assessment, None);
+    output::report(&report, &Common { output: None, ..common.clone() }, Tense::Would)?;
+    if let Some(file) = &common.output {
+        let mut text = serde_json::to_vec_pretty(&assessment.plan).map_err(|error| Error::io(file, "write it", error))?;
+        text.push(b'\n');
+        // A plan holds whole files, secrets included.
+        output::write_private(file, &text)?;
+    }
+    Ok(if report.summary.has_drift() { Ending::Drift } else { Ending::Done })
+}

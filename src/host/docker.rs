@@ -1,0 +1,336 @@
+//! The Engine API: what the running daemon itself says.
+//!
+//! The daemon answers `/info` in some 7 ms, far slower than files are read, so it is asked on a thread of its own
+//! ([`spawn`]) and both its objects over two connections at once. `/version` costs as much again and is never asked: every
+//! answer carries the engine's version in its `Server` header.
+//!
+//! Who answers at the socket is not trusted to be well-behaved: each call ends within its timeout, a body is at most
+//! [`MAX_BODY`] long, and what cannot be understood is [`Fact::Unknown`].
+
+mod body;
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
+use hyper::body::Bytes;
+use hyper::client::conn::http1;
+use hyper::header::{HOST, HeaderMap, SERVER};
+use hyper::{Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use tokio::net::UnixStream;
+
+use crate::error::{Error, Result};
+use crate::fact::{ApiFacts, Fact};
+
+/// How long observing waits for the daemon.
+pub const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The longest answer that is read, in bytes. `/info` of a busy host has some 10 KB.
+pub const MAX_BODY: usize = 64 << 20;
+
+/// The longest path that fits a Unix socket address, in bytes.
+const MAX_SOCKET_PATH: usize = 107;
+
+/// Where the Engine API listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Endpoint {
+    /// A Unix socket, by its absolute path.
+    Unix(PathBuf),
+}
+
+impl Default for Endpoint {
+    /// Where docker.socket and dockerd listen unless told otherwise.
+    fn default() -> Self {
+        Endpoint::Unix("/run/docker.sock".into())
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Endpoint::Unix(path) = self;
+        write!(f, "unix://{}", path.display())
+    }
+}
+
+impl Endpoint {
+    /// Reads what `--docker-host` or `DOCKER_HOST` says. Anything but `unix:///PATH` is an [`Error::usage`].
+    pub fn parse(url: &str) -> Result<Endpoint> {
+        // The rest of a URL may hold a password, so only the scheme is ever repeated.
+        let path = match url.split_once("://") {
+            Some(("unix", path)) => path,
+            Some((scheme @ ("tcp" | "http" | "https" | "ssh" | "fd" | "npipe"), _)) => {
+                return Err(Error::usage(format!("the Docker host is given as {scheme}://, and only unix:// is supported"))
+                    .help("run harden on the Docker host itself, with --docker-host unix:///run/docker.sock"));
+            }
+            Some(_) => {
+                return Err(Error::usage("the Docker host has an unknown scheme; unix:///PATH is expected").help(EXAMPLE));
+            }
+            None if url.starts_with('/') => {
+                return Err(Error::usage("the Docker host has no scheme").help(format!("write --docker-host unix://{url}")));
+            }
+            None => return Err(Error::usage("the Docker host is not a URL; unix:///PATH is expected").help(EXAMPLE)),
+        };
+        if !path.starts_with('/') || path.ends_with('/') {
+            return Err(
+                Error::usage(format!("`{url}` does not name a socket; unix:// and an absolute path is expected")).help(EXAMPLE)
+            );
+        }
+        if path.len() > MAX_SOCKET_PATH || path.contains('\0') {
+            return Err(Error::usage(format!(
+                "`{url}` is no socket path: it has {} bytes, at most {MAX_SOCKET_PATH} fit",
+                path.len()
+            ))
+            .help("give the socket a shorter path, for example with a symbolic link"));
+        }
+        Ok(Endpoint::Unix(path.into()))
+    }
+
+    /// The socket's path.
+    pub fn path(&self) -> &Path {
+        let Endpoint::Unix(path) = self;
+        path
+    }
+}
+
+const EXAMPLE: &str = "for example --docker-host unix:///run/docker.sock";
+
+/// What the daemon answered.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Answer {
+    /// What it says of itself; `Absent` when nothing listens at the endpoint.
+    pub api: Fact<ApiFacts>,
+    /// The engine's version, such as `20.10.24+dfsg1`; known even where an authorization plugin denies the rest.
+    pub version: Fact<String>,
+}
+
+/// A client of one endpoint. It holds no connection: each call makes its own, so it outlives a restart of the daemon.
+#[derive(Debug, Clone)]
+pub struct Engine {
+    endpoint: Endpoint,
+    timeout: Duration,
+    max_body: usize,
+}
+
+impl Engine {
+    /// A client whose calls end after `timeout`. Connects to nothing yet.
+    ///
+    /// A socket that systemd listens on starts Docker as soon as somebody connects: whoever must not start it makes sure
+    /// first that dockerd runs ([`crate::host::process::dockerd`]).
+    pub fn new(endpoint: Endpoint, timeout: Duration) -> Engine {
+        Engine { endpoint, timeout, max_body: MAX_BODY }
+    }
+
+    /// Asks for everything that harden wants to know. Also the call for waiting until a reload has taken effect.
+    pub fn ask(&self) -> Answer {
+        let replies = self.within(self.timeout, async {
+            let bridge = tokio::spawn(self.clone().get("/networks/bridge"));
+            let info = self.clone().get("/info").await?;
+            let bridge = bridge.await.unwrap_or_else(|_| Err(self.failed("the call was cut short")))?;
+            Ok((info, bridge))
+        });
+        match replies {
+            Ok((info, bridge)) => self.understand(&info, &bridge),
+            Err(Miss::NoListener) => Answer { api: Fact::Absent, version: Fact::Unknown(self.no_listener()) },
+            Err(Miss::Failed(why)) => Answer { api: Fact::Unknown(why.clone()), version: Fact::Unknown(why) },
+        }
+    }
+
+    /// Whether the daemon answers, waiting at most `timeout` for one answer.
+    pub fn ping(&self, timeout: Duration) -> Result<()> {
+        let reply = self.within(timeout, self.clone().get("/_ping")).and_then(|reply| self.expect_ok("/_ping", &reply));
+        reply.map_err(|miss| match miss {
+            Miss::NoListener => Error::failure(self.no_listener()).help("see why with: journalctl -u docker -n 50"),
+            Miss::Failed(why) => Error::failure(why),
+        })
+    }
+
+    /// The process that called `listen` on the socket, as the kernel noted it; `None` when it lives in another pid namespace.
+    /// `Absent` when nothing listens. Waits at most `timeout`.
+    ///
+    /// With socket activation that is systemd, and asking starts Docker.
+    pub fn peer_pid(&self, timeout: Duration) -> Fact<Option<i32>> {
+        let credentials = self.within(timeout, async {
+            let stream = self.connect().await?;
+            stream.peer_cred().map_err(|e| self.failed(&format!("SO_PEERCRED: {e}")))
+        });
+        match credentials {
+            Ok(credentials) => Fact::Known(credentials.pid().filter(|pid| *pid > 0)),
+            Err(Miss::NoListener) => Fact::Absent,
+            Err(Miss::Failed(why)) => Fact::Unknown(why),
+        }
+    }
+
+    /// Turns two replies into facts. `/networks/bridge` may be missing (no default bridge), `/info` may not.
+    fn understand(&self, info: &Reply, bridge: &Reply) -> Answer {
+        if let Some(server) = info.server.as_deref().filter(|server| !server.starts_with("Docker/")) {
+            let why = format!("{} is answered by `{server}`, not by Docker", self.socket());
+            return Answer { api: Fact::Unknown(why.clone()), version: Fact::Unknown(why) };
+        }
+        let header = info.server.as_deref().and_then(version_of);
+        match self.api_facts(info, bridge) {
+            Ok((api, version)) => match header.or(version) {
+                Some(version) => Answer { api: Fact::Known(api), version: Fact::Known(version) },
+                None => {
+                    let why = format!("{} is not answered by Docker: GET /info names no engine version", self.socket());
+                    Answer { api: Fact::Unknown(why.clone()), version: Fact::Unknown(why) }
+                }
+            },
+            Err(Miss::NoListener) => Answer { api: Fact::Absent, version: Fact::Unknown(self.no_listener()) },
+            Err(Miss::Failed(why)) => {
+                Answer { version: header.map_or_else(|| Fact::Unknown(why.clone()), Fact::Known), api: Fact::Unknown(why) }
+            }
+        }
+    }
+
+    /// The facts and the version that the body of `/info` names.
+    fn api_facts(&self, info: &Reply, bridge: &Reply) -> Result<(ApiFacts, Option<String>), Miss> {
+        self.expect_ok("/info", info)?;
+        let (mut api, version) = body::info(&info.body).map_err(|e| self.failed(&format!("GET /info: {e}")))?;
+        api.api_version = info.api_version.clone();
+        // A denied answer is no missing bridge: it must not pass for one.
+        if bridge.status != StatusCode::NOT_FOUND {
+            self.expect_ok("/networks/bridge", bridge)?;
+            api.bridge_icc = body::bridge_icc(&bridge.body).map_err(|e| self.failed(&format!("GET /networks/bridge: {e}")))?;
+        }
+        Ok((api, version))
+    }
+
+    fn expect_ok(&self, target: &str, reply: &Reply) -> Result<(), Miss> {
+        if reply.status == StatusCode::OK {
+            return Ok(());
+        }
+        let message = body::message(&reply.body);
+        let colon = if message.is_empty() { "" } else { ": " };
+        Err(self.failed(&format!("GET {target}: {}{colon}{message}", reply.status)))
+    }
+
+    /// One request over a connection of its own.
+    async fn get(self, target: &'static str) -> Result<Reply, Miss> {
+        let failed = |e: hyper::Error| self.failed(&format!("GET {target}: {}", chain(&e)));
+        let stream = TokioIo::new(self.connect().await?);
+        let (mut sender, connection) = http1::handshake(stream).await.map_err(failed)?;
+        // Its errors reach the request too; dropping the runtime ends it.
+        tokio::spawn(connection);
+        let request = Request::get(target).header(HOST, "localhost").body(Empty::<Bytes>::new());
+        let request = request.map_err(|e| self.failed(&e.to_string()))?;
+        let (head, body) = sender.send_request(request).await.map_err(failed)?.into_parts();
+        let body = Limited::new(body, self.max_body).collect().await.map_err(|e| {
+            if e.is::<LengthLimitError>() {
+                self.failed(&format!("GET {target}: the answer is longer than {} bytes", self.max_body))
+            } else {
+                self.failed(&format!("GET {target}: {}", chain(e.as_ref())))
+            }
+        })?;
+        Ok(Reply {
+            status: head.status,
+            server: text_header(&head.headers, SERVER.as_str()),
+            api_version: text_header(&head.headers, "api-version"),
+            body: body.to_bytes(),
+        })
+    }
+
+    async fn connect(&self) -> Result<UnixStream, Miss> {
+        loop {
+            let error = match UnixStream::connect(self.endpoint.path()).await {
+                Ok(stream) => return Ok(stream),
+                Err(error) => error,
+            };
+            match error.kind() {
+                // The listener's queue is full: a Unix socket says so at once instead of waiting.
+                io::ErrorKind::WouldBlock => tokio::time::sleep(Duration::from_millis(10)).await,
+                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => return Err(Miss::NoListener),
+                io::ErrorKind::PermissionDenied => return Err(Miss::Failed(self.permission_denied())),
+                _ => return Err(self.failed(&format!("cannot connect: {error}"))),
+            }
+        }
+    }
+
+    /// Runs `work` to its end or to the end of `timeout`. Dropping the runtime ends what it left running.
+    fn within<T>(&self, timeout: Duration, work: impl Future<Output = Result<T, Miss>>) -> Result<T, Miss> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
+        let runtime = runtime.map_err(|e| self.failed(&format!("cannot wait for it: {e}")))?;
+        runtime.block_on(async {
+            let late = |_| Err(self.failed(&format!("no answer within {timeout:?}")));
+            tokio::time::timeout(timeout, work).await.unwrap_or_else(late)
+        })
+    }
+
+    fn socket(&self) -> String {
+        self.endpoint.path().display().to_string()
+    }
+
+    fn failed(&self, why: &str) -> Miss {
+        Miss::Failed(format!("{}: {why}", self.socket()))
+    }
+
+    fn no_listener(&self) -> String {
+        format!("no daemon listens on {}", self.socket())
+    }
+
+    fn permission_denied(&self) -> String {
+        format!("permission denied on {}: run as root or as a member of the socket's group", self.socket())
+    }
+}
+
+/// An answer that is still being waited for.
+#[derive(Debug)]
+pub struct Pending(io::Result<thread::JoinHandle<Answer>>);
+
+/// Asks on a thread of its own, within [`TIMEOUT`]; see [`Engine::new`] for whom not to ask.
+pub fn spawn(endpoint: Endpoint) -> Pending {
+    let engine = Engine::new(endpoint, TIMEOUT);
+    Pending(thread::Builder::new().name("engine-api".into()).spawn(move || engine.ask()))
+}
+
+impl Pending {
+    /// Waits for the answer, which comes within [`TIMEOUT`] of the asking.
+    pub fn wait(self) -> Answer {
+        let why = match self.0.map(thread::JoinHandle::join) {
+            Ok(Ok(answer)) => return answer,
+            Ok(Err(_)) => "asking the Engine API failed inside harden".to_string(),
+            Err(error) => format!("cannot start a thread to ask the Engine API: {error}"),
+        };
+        Answer { api: Fact::Unknown(why.clone()), version: Fact::Unknown(why) }
+    }
+}
+
+/// Why there is no reply.
+#[derive(Debug)]
+enum Miss {
+    /// The socket is not there, or nobody listens on it.
+    NoListener,
+    /// Anything else; the text names the socket.
+    Failed(String),
+}
+
+#[derive(Debug)]
+struct Reply {
+    status: StatusCode,
+    server: Option<String>,
+    api_version: Option<String>,
+    body: Bytes,
+}
+
+/// `20.10.24+dfsg1` of `Docker/20.10.24+dfsg1 (linux)`.
+fn version_of(server: &str) -> Option<String> {
+    let version = server.strip_prefix("Docker/")?.split_whitespace().next()?;
+    Some(version.to_string())
+}
+
+fn text_header(headers: &HeaderMap, name: &str) -> Option<String> {
+    Some(headers.get(name)?.to_str().ok()?.to_string())
+}
+
+/// An error with its causes: hyper's own text leaves out the errno.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+#[cfg(test)]
+mod tests;

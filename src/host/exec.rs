@@ -1,0 +1,53 @@
+//! Programs: run without a shell, with a time limit, and with the end of what they said in the error.
+
+use std::io::Read;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::error::{Error, Result};
+
+/// How much of a program's last words an error repeats.
+const LAST_WORDS: usize = 400;
+const POLL: Duration = Duration::from_millis(10);
+
+/// Runs a program to its end.
+///
+/// # Errors
+/// When it can't be started, ends with another status than 0, or does not end in time (then it is killed).
+pub fn run(program: &str, args: &[&str], timeout: Duration) -> Result<()> {
+    let shown = || format!("{program} {}", args.join(" "));
+    let mut child = Command::new(program)
+        .args(args)
+        .env("LC_ALL", "C")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|error| Error::failure(format!("cannot start `{}`: {error}", shown())))?;
+    let stderr = child.stderr.take();
+    let words = std::thread::spawn(move || {
+        let mut text = Vec::new();
+        // Bounded: a program that never stops talking must not fill the memory.
+        let _ = stderr.map(|stderr| stderr.take(1 << 20).read_to_end(&mut text));
+        text
+    });
+    let deadline = Instant::now() + timeout;
+    let status = loop {
+        match child.try_wait() {
+            Ok(Some(status)) => break status,
+            Ok(None) if Instant::now() < deadline => std::thread::sleep(POLL),
+            Ok(None) => {
+                let _ = child.kill();
+                let _ = child.wait();
+                return Err(Error::failure(format!("`{}` did not end within {} s", shown(), timeout.as_secs())));
+            }
+            Err(error) => return Err(Error::failure(format!("cannot wait for `{}`: {error}", shown()))),
+        }
+    };
+    if status.success() {
+        return Ok(());
+    }
+    let words = words.join().unwrap_or_default();
+    let words = String::from_utf8_lossy(&words[words.len().saturating_sub(LAST_WORDS)..]).trim().to_owned();
+    Err(Error::failure(format!("`{}` failed ({status}): {words}", shown())))
+}

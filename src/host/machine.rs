@@ -1,0 +1,114 @@
+//! What kind of machine this is: what starts services here, and two kernel features that controls depend on.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
+
+use crate::fact::{Fact, ServiceManager};
+
+/// What starts services on this host.
+pub fn service_manager() -> ServiceManager {
+    service_manager_of(Path::new("/"))
+}
+
+/// Whether bridge traffic can be filtered on this host: the br_netfilter module is loaded or built in. Whether it could be
+/// loaded is not asked.
+pub fn br_netfilter() -> Fact<bool> {
+    br_netfilter_of(Path::new("/"))
+}
+
+/// Whether SELinux enforces on this host; see [`crate::fact::HostFacts::selinux_enforcing`].
+pub fn selinux() -> Fact<bool> {
+    selinux_of(Path::new("/"))
+}
+
+fn service_manager_of(root: &Path) -> ServiceManager {
+    // A package may leave scripts for managers that don't run, so the ones that leave a trace at run time go first.
+    let marks = [
+        ("run/systemd/system", ServiceManager::Systemd),
+        ("run/openrc", ServiceManager::Openrc),
+        ("etc/init.d", ServiceManager::Sysv),
+    ];
+    let found = marks.into_iter().find(|(path, _)| root.join(path).is_dir());
+    found.map_or(ServiceManager::None, |(_, manager)| manager)
+}
+
+fn br_netfilter_of(root: &Path) -> Fact<bool> {
+    // The sysctl first: it is there too when the module is built in.
+    for path in ["proc/sys/net/bridge/bridge-nf-call-iptables", "sys/module/br_netfilter"] {
+        let path = root.join(path);
+        match path.try_exists() {
+            Ok(true) => return Fact::Known(true),
+            Ok(false) => {}
+            Err(error) => return Fact::Unknown(format!("{}: {error}", path.display())),
+        }
+    }
+    Fact::Known(false)
+}
+
+fn selinux_of(root: &Path) -> Fact<bool> {
+    let path = root.join("sys/fs/selinux/enforce");
+    match fs::read_to_string(&path) {
+        Ok(text) => match text.trim_ascii() {
+            "1" => Fact::Known(true),
+            "0" => Fact::Known(false),
+            _ => Fact::Unknown(format!("{}: 0 or 1 expected", path.display())),
+        },
+        Err(error) if error.kind() == ErrorKind::NotFound => Fact::Absent,
+        Err(error) => Fact::Unknown(format!("{}: {error}", path.display())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::scratch::Scratch;
+
+    #[test]
+    fn service_managers() {
+        for (marks, expected) in [
+            (&[][..], ServiceManager::None),
+            (&["etc/init.d/docker"], ServiceManager::Sysv),
+            (&["etc/init.d/docker", "run/openrc/softlevel"], ServiceManager::Openrc),
+            (&["etc/init.d/docker", "run/systemd/system/x"], ServiceManager::Systemd),
+            (&["run/systemd/system"], ServiceManager::None),
+        ] {
+            let root = Scratch::new();
+            for mark in marks {
+                root.file(mark, "", 0o644);
+            }
+            assert_eq!(service_manager_of(root.path()), expected, "{marks:?}");
+        }
+    }
+
+    #[test]
+    fn bridge_filter() {
+        for (mark, expected) in [
+            ("proc/sys/net/bridge/bridge-nf-call-iptables", true),
+            ("sys/module/br_netfilter/refcnt", true),
+            ("sys/module/bridge/refcnt", false),
+        ] {
+            let root = Scratch::new();
+            root.file(mark, "1\n", 0o644);
+            assert_eq!(br_netfilter_of(root.path()), Fact::Known(expected), "{mark}");
+        }
+        let root = Scratch::new();
+        root.link("proc", &root.at("proc").to_string_lossy(), 0);
+        let path = root.path().join("proc/sys/net/bridge/bridge-nf-call-iptables");
+        let expected = format!("{}: Too many levels of symbolic links (os error 40)", path.display());
+        assert_eq!(br_netfilter_of(root.path()), Fact::Unknown(expected));
+    }
+
+    #[test]
+    fn selinux_modes() {
+        let root = Scratch::new();
+        assert_eq!(selinux_of(root.path()), Fact::Absent);
+        for (text, expected) in [("1", Fact::Known(true)), ("0\n", Fact::Known(false))] {
+            root.file("sys/fs/selinux/enforce", text, 0o644);
+            assert_eq!(selinux_of(root.path()), expected);
+        }
+        root.file("sys/fs/selinux/enforce", "permissive", 0o644);
+        let path = root.path().join("sys/fs/selinux/enforce");
+        assert_eq!(selinux_of(root.path()), Fact::Unknown(format!("{}: 0 or 1 expected", path.display())));
+    }
+}

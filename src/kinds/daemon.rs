@@ -1,0 +1,326 @@
+//! Values of daemon.json keys: configured by flag or file, and in force in the running daemon.
+
+use serde_json::Value;
+
+use crate::baseline::control::{Control, DaemonCondition, DaemonWant, KeyFix, KeyWant, Live, Prerequisite};
+use crate::change::{Action, Edit};
+use crate::fact::{ApiFacts, Fact, Facts};
+use crate::finding::{Outcome, Verdict};
+use crate::formats::daemon_json::{self, Op};
+use crate::formats::{daemon_keys, mask};
+use crate::kinds::effective::{ConfigFile, Origin, Setting};
+use crate::kinds::{Context, docker_missing, not_applicable, unknown, verdict};
+use crate::observe::Observer;
+
+/// The engine's note of being part of a swarm, beneath its data root.
+pub const SWARM_STATE: &str = "swarm/docker-state.json";
+
+/// The configuration is always read; only what a condition needs besides is looked at here.
+pub fn observe(want: &DaemonWant, observer: &mut Observer) {
+    if want.unless.contains(&DaemonCondition::SwarmActive) {
+        observer.swarm_state();
+    }
+}
+
+/// One verdict a key.
+pub fn judge<'c>(control: &'c Control, want: &'c DaemonWant, context: &Context) -> Vec<Verdict<'c>> {
+    let target = want.key.first().map(target).unwrap_or_default();
+    if let Some(outcome) = docker_missing(context.facts) {
+        return vec![verdict(control, target, outcome, "", "")];
+    }
+    if let Some(why) = context.effective.unreadable() {
+        let mut verdict = unknown(control, target, format!("dockerd's configuration can't be told: {why}"));
+        verdict.evidence.push(context.effective.path.clone());
+        return vec![verdict];
+    }
+    for condition in &want.unless {
+        match holds(*condition, context) {
+            Ok(None) => {}
+            Ok(Some(reason)) => return vec![not_applicable(control, target, reason)],
+            Err(why) => return vec![unknown(control, target, why)],
+        }
+    }
+    want.key.iter().map(|key| judge_key(control, want, key, context)).collect()
+}
+
+fn target(key: &KeyWant) -> String {
+    match &key.member {
+        Some(member) => format!("{}.{member}", key.name),
+        None => key.name.clone(),
+    }
+}
+
+fn judge_key<'c>(control: &'c Control, want: &DaemonWant, key: &KeyWant, context: &Context) -> Verdict<'c> {
+    let setting = context.effective.setting(&key.name, key.member.as_deref());
+    let unset = key.default_complies && matches!(setting.origin, Origin::Default);
+    let configured = unset || (key.expect.holds(setting.value.as_ref()) && !absent_but_set(key, &setting));
+    let live = key.live.and_then(|live| live_value(live, context));
+    let in_force = match &live {
+        Some(value) => key.expect.holds(Some(value)),
+        None => true,
+    };
+    let outcome = match (configured, in_force) {
+        (true, true) => match pending(key, live.is_some(), context) {
+            Some(outcome) => outcome,
+            None => Outcome::Compliant { note: None },
+        },
+        (true, false) => activate(key, &setting, live.as_ref(), context),
+        (false, _) => fix(want, key, &setting, in_force && live.is_some(), context),
+    };
+    let mut observed = shown(key, setting.value.as_ref());
+    if let Some(live) = live.as_ref().filter(|_| !in_force || !configured) {
+        observed.push_str(&format!("; the running dockerd has {}", shown(key, Some(live))));
+    }
+    let mut verdict = verdict(control, target(key), outcome, observed, key.expect.to_string());
+    verdict.evidence.push(format!("{} from {}", target(key), setting.origin));
+    if let Some(live) = key.live.filter(|_| live.is_some()) {
+        verdict.evidence.push(format!("in force according to {}", live_source(live)));
+    }
+    verdict
+}
+
+/// `absent` means that neither flag nor file may name the key, whatever its value.
+fn absent_but_set(key: &KeyWant, setting: &Setting) -> bool {
+    key.expect.absent == Some(true) && !matches!(setting.origin, Origin::Default)
+}
+
+/// A value as a report may show it.
+fn shown(key: &KeyWant, value: Option<&Value>) -> String {
+    let path: Vec<&str> = std::iter::once(key.name.as_str()).chain(key.member.as_deref()).collect();
+    match value {
+        None => "not set".into(),
+        Some(value) => {
+            let masked = mask::mask_value(&path, value);
+            match key.expect.excludes.is_some().then(|| key.expect.offending(&masked)) {
+                Some(offending) if !offending.is_empty() => offending.join(", "),
+                _ => crate::expect::plain(&masked),
+            }
+        }
+    }
+}
+
+/// The fix of a wrong value.
+fn fix(want: &DaemonWant, key: &KeyWant, setting: &Setting, in_force: bool, context: &Context) -> Outcome {
+    let effective = &context.effective;
+    match &setting.origin {
+        Origin::Flag { text, place } => {
+            let place =
+                place.as_deref().map(|place| format!("in {place}")).unwrap_or_else(|| "where dockerd is started".into());
+            return Outcome::Manual(format!("it is given by the flag {text}; change or take away that flag {place}"));
+        }
+        Origin::Wrapped { place, inside } => {
+            return Outcome::Manual(format!(
+                "`{inside}` at {place} is no key of dockerd, but its booleans take effect; take it out"
+            ));
+        }
+        Origin::Default | Origin::File { .. } => {}
+    }
+    if let Some(reason) = want.needs.iter().find_map(|needed| missing(*needed, key, context)) {
+        return Outcome::Manual(reason);
+    }
+    let op = match &key.fix {
+        KeyFix::Manual(reason) => return Outcome::Manual(reason.clone()),
+        KeyFix::Remove => Op::Remove,
+        KeyFix::RemoveElements => {
+            let offending = setting.value.as_ref().map(|value| key.expect.offending(value)).unwrap_or_default();
+            Op::RemoveElements(offending.into_iter().map(str::to_owned).collect())
+        }
+        KeyFix::Set(value) => Op::Set(value.clone()),
+        KeyFix::Expected => match key.expect.is.clone().or_else(|| key.expect.one_of.as_ref()?.first().cloned()) {
+            Some(value) => Op::Set(value),
+            None => return Outcome::Manual(format!("set {} to {} yourself", target(key), key.expect)),
+        },
+    };
+    if matches!(op, Op::Set(_)) && !daemon_keys::accepted(&key.name, effective.version) {
+        return Outcome::Manual(match effective.version {
+            Some(version) => format!("Docker {version} does not know the key {} and would not start with it", key.name),
+            None => format!(
+                "not every Docker since 20.10 knows the key {}, and this one's version is unknown; say it with --docker-version",
+                key.name
+            ),
+        });
+    }
+    if key.live == Some(Live::BridgeIcc) && running_containers(context) > 0 {
+        return Outcome::Manual(
+            "dockerd keeps the bridge as it is while containers run through its restart; stop them, then run harden again"
+                .into(),
+        );
+    }
+    let path = std::iter::once(key.name.clone()).chain(key.member.clone()).collect();
+    let edit = daemon_json::Edit { path, op };
+    let activation = if in_force { None } else { activation(&key.name, context) };
+    Outcome::Fixable(vec![Edit::DaemonKey { file: effective.path.clone(), edit, activation }])
+}
+
+/// What is configured is right, but the running daemon has something else.
+fn activate(key: &KeyWant, setting: &Setting, live: Option<&Value>, context: &Context) -> Outcome {
+    let Some(action) = activation(&key.name, context) else { return Outcome::Compliant { note: None } };
+    if key.live == Some(Live::BridgeIcc) && running_containers(context) > 0 {
+        return Outcome::Manual("it takes effect when dockerd next starts without running containers".into());
+    }
+    // A reload reads only keys that are there: a value that comes from the default must be written down to get in force.
+    let explicit = match (&setting.origin, action) {
+        (Origin::Default, Action::DockerReload) => match live {
+            Some(Value::Array(_)) => Some(Value::Array(Vec::new())),
+            _ => setting.value.clone(),
+        },
+        _ => None,
+    };
+    Outcome::Fixable(vec![match explicit {
+        Some(value) => Edit::DaemonKey {
+            file: context.effective.path.clone(),
+            edit: daemon_json::Edit { path: vec![key.name.clone()], op: Op::Set(value) },
+            activation: Some(action),
+        },
+        None => Edit::Activate(action),
+    }])
+}
+
+/// What puts a changed key in force; `None` when no daemon runs.
+fn activation(key: &str, context: &Context) -> Option<Action> {
+    context.facts.daemon.process.known()?;
+    let reload = daemon_keys::reloadable(key, context.effective.version) && context.effective.reload_is_harmful().is_none();
+    Some(if reload { Action::DockerReload } else { Action::DockerRestart })
+}
+
+/// A right value that the running daemon can't have read yet: the file is younger than the process, and nothing but a start reads it.
+fn pending(key: &KeyWant, seen_live: bool, context: &Context) -> Option<Outcome> {
+    let facts = context.facts;
+    let process = facts.daemon.process.known()?;
+    if seen_live || daemon_keys::reloadable(&key.name, context.effective.version) {
+        return None;
+    }
+    let file = facts.files.get(&context.effective.path)?.known()?;
+    let in_file = matches!(&context.effective.file, ConfigFile::Parsed(document) if document.value().get(&key.name).is_some());
+    if !in_file || file.mtime_ns <= process.started_ns {
+        return None;
+    }
+    // What the file said when the daemon started is in harden's own record, where harden made the change.
+    let same_at_start = facts.daemon.config_at_start.known().is_some_and(|content| {
+        let then = crate::formats::daemon_json::Document::parse(&content.0);
+        let now = match &context.effective.file {
+            ConfigFile::Parsed(document) => document.value().get(&key.name).cloned(),
+            _ => None,
+        };
+        then.is_ok_and(|then| then.value().get(&key.name).cloned() == now)
+    });
+    (!same_at_start).then(|| Outcome::Fixable(vec![Edit::Activate(Action::DockerRestart)]))
+}
+
+fn running_containers(context: &Context) -> u64 {
+    context.facts.daemon.api.known().and_then(|api| api.containers_running).unwrap_or(0)
+}
+
+/// The reason why a control does not apply, if the condition holds; an error when that can't be told.
+fn holds(condition: DaemonCondition, context: &Context) -> Result<Option<String>, String> {
+    let facts = context.facts;
+    let text = |key: &str| {
+        let setting = context.effective.setting(key, None);
+        setting.value.and_then(|value| value.as_str().map(str::to_owned))
+    };
+    Ok(match condition {
+        DaemonCondition::SwarmActive => swarm(facts, context)?,
+        DaemonCondition::LogDriverNotJsonFile => text("log-driver")
+            .filter(|driver| driver != "json-file")
+            .map(|driver| format!("the default log driver is {driver}, not json-file")),
+        DaemonCondition::SelinuxOff => match &facts.host.selinux_enforcing {
+            Fact::Known(_) => None,
+            Fact::Absent => Some("SELinux is off in this kernel".into()),
+            Fact::Unknown(why) => return Err(why.clone()),
+        },
+        DaemonCondition::NoDefaultBridge => {
+            text("bridge").filter(|bridge| bridge == "none").map(|_| "dockerd has no default bridge (bridge: none)".into())
+        }
+    })
+}
+
+/// A node of a swarm must not have live-restore: its next start would fail.
+fn swarm(facts: &Facts, context: &Context) -> Result<Option<String>, String> {
+    let state = facts.daemon.api.known().and_then(|api| api.swarm_state.clone());
+    let active = match state {
+        Some(state) => !matches!(state.as_str(), "inactive" | ""),
+        None => {
+            let path = format!("{}/{SWARM_STATE}", context.effective.data_root(facts));
+            match facts.files.get(&path) {
+                Some(Fact::Known(_)) => true,
+                Some(Fact::Absent) => false,
+                Some(Fact::Unknown(why)) => return Err(format!("whether this node is in a swarm can't be told: {why}")),
+                None => return Err("whether this node is in a swarm was not looked at".into()),
+            }
+        }
+    };
+    Ok(active.then(|| "this node is in a swarm, which refuses live-restore".into()))
+}
+
+/// Why a prerequisite is not met, if it is not; then the key is withheld, because dockerd would not start with it.
+fn missing(needed: Prerequisite, key: &KeyWant, context: &Context) -> Option<String> {
+    let host = &context.facts.host;
+    if !host.live && needed != Prerequisite::Iptables {
+        return None; // The kernel is that of another host.
+    }
+    match needed {
+        Prerequisite::BrNetfilter => match &host.br_netfilter {
+            Fact::Known(true) => None,
+            Fact::Known(false) | Fact::Absent => Some(format!(
+                "dockerd may not start with {} while the kernel module br_netfilter is not loaded; \
+                 load it (`modprobe br_netfilter`, and a line in /etc/modules-load.d), then run harden again",
+                target(key)
+            )),
+            Fact::Unknown(why) => Some(format!("whether br_netfilter is loaded can't be told: {why}")),
+        },
+        Prerequisite::Iptables => {
+            let off = context.effective.setting("iptables", None).value == Some(Value::Bool(false));
+            off.then(|| format!("dockerd does not start with {} while iptables is false", target(key)))
+        }
+        Prerequisite::SelinuxEnforcing => match &host.selinux_enforcing {
+            Fact::Known(true) => None,
+            _ => Some("SELinux is not enforcing; set it up before dockerd uses it".into()),
+        },
+    }
+}
+
+/// The value that is in force, as far as the API shows it.
+fn live_value(live: Live, context: &Context) -> Option<Value> {
+    let api: &ApiFacts = context.facts.daemon.api.known()?;
+    let option = |name: &str| {
+        let options = api.security_options.as_ref()?;
+        Some(options.iter().find(|option| option.split(',').next() == Some(&format!("name={name}"))))
+    };
+    let list = |list: &Option<Vec<String>>| list.as_ref().map(|list| list.iter().cloned().map(Value::String).collect());
+    match live {
+        Live::Debug => api.debug.map(Value::Bool),
+        Live::LiveRestore => api.live_restore.map(Value::Bool),
+        Live::Experimental => api.experimental.map(Value::Bool),
+        // Engines before 24.0 never show it.
+        Live::NoNewPrivileges => {
+            let shows = context.effective.version.is_some_and(|version| version >= daemon_keys::EngineVersion::new(24, 0, 0));
+            shows.then(|| option("no-new-privileges").map(|found| Value::Bool(found.is_some()))).flatten()
+        }
+        Live::Seccomp => {
+            let seccomp = option("seccomp")??;
+            seccomp.split(',').find_map(|part| part.strip_prefix("profile=")).map(|profile| match profile {
+                "default" => Value::String("builtin".into()),
+                profile => Value::String(profile.into()),
+            })
+        }
+        Live::Selinux => option("selinux").map(|found| Value::Bool(found.is_some())),
+        Live::LoggingDriver => api.logging_driver.clone().map(Value::String),
+        Live::StorageDriver => api.storage_driver.clone().map(Value::String),
+        Live::InsecureRegistries => list(&api.insecure_registries),
+        Live::RegistryMirrors => list(&api.registry_mirrors),
+        Live::BridgeIcc => api.bridge_icc.map(Value::Bool),
+    }
+}
+
+fn live_source(live: Live) -> &'static str {
+    match live {
+        Live::Debug => "API /info Debug",
+        Live::LiveRestore => "API /info LiveRestoreEnabled",
+        Live::Experimental => "API /info ExperimentalBuild",
+        Live::NoNewPrivileges | Live::Seccomp | Live::Selinux => "API /info SecurityOptions",
+        Live::LoggingDriver => "API /info LoggingDriver",
+        Live::StorageDriver => "API /info Driver",
+        Live::InsecureRegistries | Live::RegistryMirrors => "API /info RegistryConfig",
+        Live::BridgeIcc => "API /networks/bridge enable_icc",
+    }
+}

@@ -1,0 +1,65 @@
+//! daemon.json as a whole: it parses, the engine knows every key, and no key is also given as a flag.
+
+use crate::baseline::control::Control;
+use crate::finding::{Outcome, Verdict};
+use crate::formats::{argv, daemon_lint};
+use crate::kinds::effective::ConfigFile;
+use crate::kinds::{Context, docker_missing, not_applicable, unknown, verdict};
+
+const DESIRED: &str = "one that this engine reads as it is meant";
+
+/// One verdict a problem; one in all when there is none.
+pub fn judge<'c>(control: &'c Control, context: &Context) -> Vec<Verdict<'c>> {
+    let effective = &context.effective;
+    let path = &effective.path;
+    if let Some(outcome) = docker_missing(context.facts) {
+        return vec![verdict(control, path, outcome, "", "")];
+    }
+    let document = match &effective.file {
+        ConfigFile::Missing => {
+            return vec![not_applicable(control, path, format!("{path} does not exist: dockerd takes its defaults"))];
+        }
+        ConfigFile::Unreadable(why) => return vec![unknown(control, path, why.clone())],
+        ConfigFile::Broken(problems) => {
+            let broken = |problem: &crate::formats::daemon_json::Problem| {
+                let place = format!("{path}:{}:{}", problem.line, problem.column);
+                let help =
+                    problem.help.clone().unwrap_or_else(|| "mend it there; harden does not rewrite what it can't read".into());
+                verdict(control, place, Outcome::Manual(help), problem.what.clone(), DESIRED)
+            };
+            return problems.iter().map(broken).collect();
+        }
+        ConfigFile::Parsed(document) => document,
+    };
+    let mut verdicts: Vec<Verdict> = daemon_lint::lint(document, effective.version)
+        .into_iter()
+        .map(|lint| {
+            let consequence =
+                if lint.fatal { "dockerd does not start with it" } else { "dockerd does not read it as it seems" };
+            let place = format!("{path}:{}:{}", lint.line, lint.column);
+            verdict(control, place, Outcome::Manual(format!("{consequence}; mend it there")), lint.what, DESIRED)
+        })
+        .collect();
+    for key in conflicts(context) {
+        let flag = effective.flag(&key).map(|(_, origin)| origin.to_string()).unwrap_or_default();
+        let what = format!("{key} is in the file and also given by {flag}");
+        let help = "dockerd does not start with both; take one of them away".into();
+        let line = document.position(&[&key]).map(|(line, column)| format!(":{line}:{column}")).unwrap_or_default();
+        verdicts.push(verdict(control, format!("{path}{line}"), Outcome::Manual(help), what, DESIRED));
+    }
+    if verdicts.is_empty() {
+        verdicts.push(verdict(control, path, Outcome::Compliant { note: None }, "valid, and every key is known", DESIRED));
+    }
+    verdicts
+}
+
+/// Keys that the file and a flag (of the running process or of the unit) both give.
+pub fn conflicts(context: &Context) -> Vec<String> {
+    let ConfigFile::Parsed(document) = &context.effective.file else { return Vec::new() };
+    let running = context.effective.running.iter();
+    let unit = context.effective.unit.iter().map(|(_, flags)| flags);
+    let mut keys: Vec<String> = running.chain(unit).flat_map(|flags| argv::conflicts(flags, document)).collect();
+    keys.sort();
+    keys.dedup();
+    keys
+}

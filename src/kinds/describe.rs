@@ -1,0 +1,97 @@
+//! What a control wants, how it is observed and how it is fixed, in words: for `harden explain`.
+
+use crate::baseline::control::{AuditState, KeyFix, SocketOf, Want};
+use crate::expect::plain;
+
+/// What is wanted.
+pub fn wanted(want: &Want) -> String {
+    let all = |parts: Vec<String>| parts.join("; ");
+    match want {
+        Want::Daemon(want) => all(want
+            .key
+            .iter()
+            .map(|key| match &key.member {
+                Some(member) => format!("{}.{member}: {}", key.name, key.expect),
+                None => format!("{}: {}", key.name, key.expect),
+            })
+            .collect()),
+        Want::DaemonConfig(_) => "daemon.json parses, this engine knows every key, and no key is also given as a flag".into(),
+        Want::File(want) => {
+            let places = want.paths.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            let mut parts = vec![places];
+            parts.extend(want.owner.iter().map(|owner| format!("owner {owner}")));
+            parts.extend(want.group.iter().map(|group| format!("group {group}")));
+            parts.extend(want.mode_max.iter().map(|mode| format!("no bit beyond {:04o}", mode.0)));
+            all(parts)
+        }
+        Want::Socket(want) => {
+            let mut parts = vec![match want.of {
+                SocketOf::Docker => "the Engine API's unix socket".to_owned(),
+                SocketOf::Containerd => "containerd's socket".to_owned(),
+            }];
+            parts.extend(want.owner.iter().map(|owner| format!("owner {owner}")));
+            parts.extend((!want.group_one_of.is_empty()).then(|| format!("group {}", want.group_one_of.join(" or "))));
+            parts.extend(want.mode_max.iter().map(|mode| format!("no bit beyond {:04o}", mode.0)));
+            all(parts)
+        }
+        Want::Unit(want) => {
+            all(want.setting.iter().map(|setting| format!("{} {}: {}", want.unit, setting.name, setting.expect)).collect())
+        }
+        Want::Watch(want) => {
+            let places = want.paths.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            format!("events {} on {places} are recorded", want.perms)
+        }
+        Want::AuditState(want) => match want.is {
+            AuditState::Running => "the kernel audits and auditd listens".into(),
+            AuditState::Persistent => "the kernel has every rule that rules.d would load".into(),
+            AuditState::Loadable => "no line of rules.d stops the load before its end".into(),
+        },
+    }
+}
+
+/// How it is observed.
+pub fn observed(want: &Want) -> String {
+    match want {
+        Want::Daemon(want) => {
+            let live = want.key.iter().any(|key| key.live.is_some());
+            let api = if live { "; the Engine API shows what is in force" } else { "" };
+            format!("flags of the running dockerd (else its unit's) merged with daemon.json, else the engine's default{api}")
+        }
+        Want::DaemonConfig(_) => "the bytes of daemon.json against harden's table of keys by engine version, and dockerd's flags".into(),
+        Want::File(_) => "one fstat of the opened file, and its ACL; modes are compared as bit masks".into(),
+        Want::Socket(_) => "the socket's inode, and the unit or key that makes it".into(),
+        Want::Unit(_) => "the unit file and its drop-ins, merged as systemd does".into(),
+        Want::Watch(_) => "rules.d merged as augenrules does, and the kernel's own list over netlink; rules are compared by the events they record".into(),
+        Want::AuditState(_) => "the kernel's audit status and rules over netlink, and rules.d".into(),
+    }
+}
+
+/// How it is fixed.
+pub fn fix(want: &Want) -> String {
+    match want {
+        Want::Daemon(want) => want
+            .key
+            .iter()
+            .map(|key| {
+                let name = key.member.as_ref().map_or(key.name.clone(), |member| format!("{}.{member}", key.name));
+                match &key.fix {
+                    KeyFix::Set(value) => format!("set {name} to {} in daemon.json", plain(value)),
+                    KeyFix::Expected => format!("set {name} in daemon.json"),
+                    KeyFix::Remove => format!("remove {name} from daemon.json"),
+                    KeyFix::RemoveElements => format!("remove the unwanted elements of {name} from daemon.json"),
+                    KeyFix::Manual(reason) => format!("by hand: {reason}"),
+                }
+            })
+            .collect::<Vec<_>>()
+            .join("; "),
+        Want::DaemonConfig(_) => "by hand: harden does not rewrite what it does not understand".into(),
+        Want::File(_) => "clear the bits beyond the mask, change the owner; bits are never added".into(),
+        Want::Socket(_) => "change the live socket, and what makes it, so that a restart does not undo it".into(),
+        Want::Unit(_) => "a drop-in of harden's own; the packaged unit stays as it is".into(),
+        Want::Watch(_) => "add what is missing to harden's own file in rules.d, and to the kernel; nothing is removed".into(),
+        Want::AuditState(want) => match want.is {
+            AuditState::Persistent => "add the missing rules to the kernel".into(),
+            AuditState::Running | AuditState::Loadable => "by hand".into(),
+        },
+    }
+}

@@ -1,0 +1,308 @@
+//! dockerd's effective configuration: flags merged with the configuration file, each value with its origin.
+//!
+//! dockerd knows no precedence between flag and file: a key given in both stops it. So a value comes from one of the two, else
+//! from the engine's default. Flags are those of the running process; of the unit's ExecStart where none runs. A key that either of
+//! the two gives as a flag must never be written to the file.
+
+use serde_json::Value;
+
+use crate::fact::{Fact, Facts};
+use crate::formats::argv::{self, DaemonFlags};
+use crate::formats::daemon_json::{Document, Problem};
+use crate::formats::daemon_keys::{self, EngineVersion, JsonType};
+use crate::formats::exec_start::{self, ExecStart};
+use crate::kinds::unit;
+
+/// Where the configuration file lies unless a flag says otherwise.
+pub const DEFAULT_CONFIG_FILE: &str = "/etc/docker/daemon.json";
+/// The unit that starts dockerd.
+pub const SERVICE: &str = "docker.service";
+/// The unit that makes dockerd's socket under socket activation.
+pub const SOCKET: &str = "docker.socket";
+const DEFAULT_DATA_ROOT: &str = "/var/lib/docker";
+const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
+const DEFAULT_CONTAINERD: &str = "/run/containerd/containerd.sock";
+/// Where a dockerd that starts its own containerd puts its socket.
+const MANAGED_CONTAINERD: &str = "/var/run/docker/containerd/containerd.sock";
+
+/// The state of the configuration file.
+pub enum ConfigFile {
+    /// It is not there: dockerd takes its defaults.
+    Missing,
+    /// It parses.
+    Parsed(Document),
+    /// It does not; dockerd would not start with it (or read something else than it seems).
+    Broken(Vec<Problem>),
+    /// It could not be read.
+    Unreadable(String),
+}
+
+/// One effective value.
+pub struct Setting {
+    /// The value; `None` where nothing is set and there is no default.
+    pub value: Option<Value>,
+    /// Where it comes from.
+    pub origin: Origin,
+}
+
+/// Where a value comes from.
+pub enum Origin {
+    /// The engine's own default.
+    Default,
+    /// The configuration file.
+    File {
+        /// `path:line`.
+        place: String,
+    },
+    /// A flag.
+    Flag {
+        /// The flag as it is written.
+        text: String,
+        /// The `path:line` that gives it, where the unit tells.
+        place: Option<String>,
+    },
+    /// A boolean inside an object that dockerd does not know: it takes effect all the same.
+    Wrapped {
+        /// `path:line` of the inner key.
+        place: String,
+        /// The unknown key.
+        inside: String,
+    },
+}
+
+impl std::fmt::Display for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Origin::Default => f.write_str("the engine's default"),
+            Origin::File { place } => f.write_str(place),
+            Origin::Flag { text, place: Some(place) } => write!(f, "the flag {text} in {place}"),
+            Origin::Flag { text, place: None } => write!(f, "the flag {text} of the running dockerd"),
+            Origin::Wrapped { place, inside } => write!(f, "{place}, inside the unknown key `{inside}`"),
+        }
+    }
+}
+
+/// Flags and file, merged.
+pub struct Effective {
+    /// The configuration file's path.
+    pub path: String,
+    /// Its state.
+    pub file: ConfigFile,
+    /// Flags of the running process.
+    pub running: Option<DaemonFlags>,
+    /// Flags of the unit: those of the next start.
+    pub unit: Option<(ExecStart, DaemonFlags)>,
+    /// The engine's version, where it is known.
+    pub version: Option<EngineVersion>,
+}
+
+impl Effective {
+    /// Works it out from what was seen.
+    pub fn of(facts: &Facts) -> Self {
+        let path = facts.daemon.config_file.clone();
+        let file = match facts.files.get(&path) {
+            Some(Fact::Known(file)) => match &file.content {
+                Some(content) => match Document::parse(&content.0) {
+                    Ok(document) => ConfigFile::Parsed(document),
+                    Err(problems) => ConfigFile::Broken(problems),
+                },
+                None => ConfigFile::Unreadable(format!("{path} is not a regular file")),
+            },
+            Some(Fact::Absent) => ConfigFile::Missing,
+            Some(Fact::Unknown(why)) => ConfigFile::Unreadable(why.clone()),
+            None => ConfigFile::Unreadable(format!("{path} was not looked at")),
+        };
+        let running = facts.daemon.process.known().map(|process| argv::parse(&process.argv));
+        Self {
+            file,
+            running,
+            unit: unit_flags(facts),
+            version: facts.daemon.version.known().and_then(|version| EngineVersion::parse(version)),
+            path,
+        }
+    }
+
+    /// Why the file's values can't be told, if they can't.
+    pub fn unreadable(&self) -> Option<String> {
+        match &self.file {
+            ConfigFile::Missing | ConfigFile::Parsed(_) => None,
+            ConfigFile::Broken(problems) => Some(match problems.first() {
+                Some(first) => format!("{}:{}:{}: {}", self.path, first.line, first.column, first.what),
+                None => format!("{} is not valid", self.path),
+            }),
+            ConfigFile::Unreadable(why) => Some(why.clone()),
+        }
+    }
+
+    /// The effective value of a key or of a member of its object. Only meaningful when the file is readable.
+    pub fn setting(&self, key: &str, member: Option<&str>) -> Setting {
+        let inner = |value: &Value| match member {
+            Some(member) => value.get(member).cloned(),
+            None => Some(value.clone()),
+        };
+        if let Some((value, origin)) = self.flag(key) {
+            return Setting { value: inner(&value), origin };
+        }
+        if let ConfigFile::Parsed(document) = &self.file {
+            if let Some(value) = document.value().get(key) {
+                let value = if value.is_null() { null_means(key) } else { inner(value) };
+                return Setting { value, origin: self.in_file(document, key, member) };
+            }
+            if member.is_none()
+                && let Some((inside, value)) = wrapped(document, key)
+            {
+                let place = self.place(document, &[&inside, key]);
+                return Setting { value: Some(Value::Bool(value)), origin: Origin::Wrapped { place, inside } };
+            }
+        }
+        let value = daemon_keys::default_of(key, self.version).as_ref().and_then(inner);
+        Setting { value, origin: Origin::Default }
+    }
+
+    fn in_file(&self, document: &Document, key: &str, member: Option<&str>) -> Origin {
+        let path: Vec<&str> = std::iter::once(key).chain(member).collect();
+        Origin::File { place: self.place(document, &path) }
+    }
+
+    /// `path:line` of a key, or of the innermost one above it that exists.
+    fn place(&self, document: &Document, keys: &[&str]) -> String {
+        let mut keys = keys;
+        while !keys.is_empty() {
+            if let Some((line, _)) = document.position(keys) {
+                return format!("{}:{line}", self.path);
+            }
+            keys = &keys[..keys.len() - 1];
+        }
+        self.path.clone()
+    }
+
+    /// A value that is set, by flag or in the file; not the default.
+    pub fn configured(&self, key: &str) -> Option<Value> {
+        let setting = self.setting(key, None);
+        (!matches!(setting.origin, Origin::Default)).then_some(setting.value).flatten()
+    }
+
+    /// The flag that gives a key: of the running process, else of the unit.
+    pub fn flag(&self, key: &str) -> Option<(Value, Origin)> {
+        let of_unit = self.unit.as_ref().and_then(|(exec, flags)| {
+            let value = flags.get(key)?;
+            let origins = flags.origin(key);
+            let place = origins.first().and_then(|origin| exec.argv.get(origin.index)).map(|word| word.origin.to_string());
+            Some((value.clone(), texts(origins), place))
+        });
+        let running = self.running.as_ref();
+        match (running.and_then(|flags| Some((flags.get(key)?, flags.origin(key)))), of_unit) {
+            (Some((value, origins)), of_unit) => {
+                let place = of_unit.and_then(|(_, _, place)| place);
+                Some((value.clone(), Origin::Flag { text: texts(origins), place }))
+            }
+            // The process runs without it, the next start has it: the file must not have it either way.
+            (_, Some((value, text, place))) => Some((value, Origin::Flag { text, place })),
+            (_, None) => None,
+        }
+    }
+
+    /// Whether authorization plugins come from a flag: then a reload would switch authorization off.
+    pub fn reload_is_harmful(&self) -> Option<&'static str> {
+        if self.flag("authorization-plugins").is_some() {
+            return Some("a reload drops authorization plugins that are given by flag");
+        }
+        let explicit_proxy = match &self.file {
+            ConfigFile::Parsed(document) => {
+                document.value().get("userland-proxy") == Some(&Value::Bool(true))
+                    && document.value().get("userland-proxy-path").is_none()
+            }
+            _ => false,
+        };
+        // moby 25.0 and later refuse every reload of such a file.
+        explicit_proxy.then_some("an explicit userland-proxy: true makes this engine refuse every reload")
+    }
+
+    /// Where the engine keeps its data.
+    pub fn data_root(&self, facts: &Facts) -> String {
+        let told = facts.daemon.api.known().and_then(|api| api.data_root.clone());
+        told.or_else(|| self.configured("data-root")?.as_str().map(str::to_owned)).unwrap_or_else(|| DEFAULT_DATA_ROOT.into())
+    }
+
+    /// Paths of the Engine API's unix sockets.
+    pub fn docker_sockets(&self, facts: &Facts) -> Vec<String> {
+        let hosts = match self.configured("hosts") {
+            Some(Value::Array(hosts)) => hosts.iter().filter_map(|host| host.as_str().map(str::to_owned)).collect(),
+            _ => vec![format!("unix://{DEFAULT_SOCKET}")],
+        };
+        let mut paths = Vec::new();
+        for host in hosts {
+            if host.starts_with("fd://") {
+                let socket = unit::merged(facts, SOCKET);
+                let listens = socket.list("Socket", "ListenStream");
+                paths.extend(listens.iter().filter(|(value, _)| value.starts_with('/')).map(|(value, _)| (*value).to_owned()));
+            } else if let Some(path) = host.strip_prefix("unix://") {
+                paths.push(if path.is_empty() { DEFAULT_SOCKET.into() } else { path.to_owned() });
+            }
+        }
+        // systemd's specifier for the runtime directory of the system manager.
+        let mut paths: Vec<_> = paths.iter().map(|path| normal(&path.replace("%t", "/run"))).collect();
+        paths.dedup();
+        paths
+    }
+
+    /// Whether systemd makes dockerd's socket.
+    pub fn socket_activated(&self) -> bool {
+        let is_fd = |host: &Value| host.as_str().is_some_and(|host| host.starts_with("fd://"));
+        matches!(self.configured("hosts"), Some(Value::Array(hosts)) if hosts.iter().any(is_fd))
+    }
+
+    /// Where containerd's socket may be; the first that exists counts.
+    pub fn containerd_sockets(&self, facts: &Facts) -> Vec<String> {
+        let told = facts.daemon.api.known().and_then(|api| api.containerd_address.clone());
+        let given =
+            told.or_else(|| self.configured("containerd")?.as_str().map(str::to_owned)).filter(|path| path.starts_with('/'));
+        match given {
+            Some(path) => vec![normal(&path)],
+            None => vec![DEFAULT_CONTAINERD.into(), normal(MANAGED_CONTAINERD)],
+        }
+    }
+}
+
+/// `/var/run` is `/run` on every host that Docker runs on; reports and audit rules name the real one.
+fn normal(path: &str) -> String {
+    match path.strip_prefix("/var/run/") {
+        Some(rest) => format!("/run/{rest}"),
+        None => path.to_owned(),
+    }
+}
+
+fn texts(origins: &[argv::Origin]) -> String {
+    origins.iter().map(|origin| origin.text.as_str()).collect::<Vec<_>>().join(" ")
+}
+
+/// The unit's command line and its flags, where the unit is known.
+fn unit_flags(facts: &Facts) -> Option<(ExecStart, DaemonFlags)> {
+    let fact = facts.units.get(SERVICE)?.known()?;
+    let unit = unit::merged(facts, SERVICE);
+    let files = fact.environment_files.iter().filter_map(|path| {
+        let content = facts.files.get(path)?.known()?.content.as_ref()?;
+        Some((path.clone(), content.0.clone()))
+    });
+    let exec = exec_start::dockerd_flags(&unit, &files.collect());
+    let words: Vec<String> = exec.argv.iter().map(|word| word.text.clone()).collect();
+    let flags = argv::parse(&words);
+    Some((exec, flags))
+}
+
+/// dockerd reads `null` for a boolean as false, also where the default is true; other keys keep their zero value.
+fn null_means(key: &str) -> Option<Value> {
+    (daemon_keys::lookup(key)?.json_type == JsonType::Bool).then_some(Value::Bool(false))
+}
+
+/// A boolean inside an object under an unknown key, which dockerd takes as if it stood at the top.
+fn wrapped(document: &Document, key: &str) -> Option<(String, bool)> {
+    if daemon_keys::lookup(key)?.json_type != JsonType::Bool {
+        return None;
+    }
+    let object = document.value().as_object()?;
+    object
+        .iter()
+        .filter(|(name, _)| daemon_keys::lookup(name).is_none())
+        .find_map(|(name, value)| Some((name.clone(), value.as_object()?.get(key)?.as_bool()?)))
+}

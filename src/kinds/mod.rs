@@ -1,0 +1,110 @@
+//! The kinds of things that controls speak of. This file holds the only list of them.
+//!
+//! Each kind says what to read (`observe`), how it stands (`judge`) and, in its verdicts, what to edit. Observing fills
+//! [`Facts`](crate::fact::Facts) through the [`Observer`]; judging only reads them.
+
+pub mod audit_state;
+pub mod daemon;
+pub mod daemon_config;
+pub mod describe;
+pub mod effective;
+pub mod file;
+pub mod place;
+pub mod socket;
+pub mod unit;
+pub mod watch;
+
+use crate::baseline::control::{Control, Want};
+use crate::fact::Facts;
+use crate::finding::{Outcome, Verdict};
+use crate::observe::Observer;
+use effective::Effective;
+
+/// What every kind judges by.
+pub struct Context<'f> {
+    /// What was seen.
+    pub facts: &'f Facts,
+    /// dockerd's effective configuration, worked out once.
+    pub effective: Effective,
+    /// The audit rules as rules.d would load them, worked out once.
+    pub rules: watch::RulesOnDisk,
+    /// The key that harden's own audit rules carry.
+    pub audit_key: String,
+}
+
+impl<'f> Context<'f> {
+    /// Works out what several kinds need.
+    pub fn new(facts: &'f Facts, audit_key: &str) -> Self {
+        Self { facts, effective: Effective::of(facts), rules: watch::RulesOnDisk::of(facts), audit_key: audit_key.to_owned() }
+    }
+}
+
+/// Looks at what a control wants to know.
+pub fn observe(control: &Control, observer: &mut Observer) {
+    match &control.want {
+        Want::Daemon(want) => daemon::observe(want, observer),
+        Want::DaemonConfig(_) => {}
+        Want::File(want) => file::observe(want, observer),
+        Want::Socket(want) => socket::observe(want, observer),
+        Want::Unit(want) => unit::observe(want, observer),
+        Want::Watch(want) => watch::observe(want, observer),
+        Want::AuditState(_) => {}
+    }
+}
+
+/// Whether a control needs the audit subsystem to be looked at.
+pub fn needs_audit(control: &Control) -> bool {
+    matches!(control.want, Want::Watch(_) | Want::AuditState(_))
+}
+
+/// Judges one control: one verdict a target, at least one.
+pub fn judge<'c>(control: &'c Control, context: &Context) -> Vec<Verdict<'c>> {
+    match &control.want {
+        Want::Daemon(want) => daemon::judge(control, want, context),
+        Want::DaemonConfig(_) => daemon_config::judge(control, context),
+        Want::File(want) => file::judge(control, want, context),
+        Want::Socket(want) => socket::judge(control, want, context),
+        Want::Unit(want) => unit::judge(control, want, context),
+        Want::Watch(want) => watch::judge(control, want, context),
+        Want::AuditState(want) => audit_state::judge(control, want, context),
+    }
+}
+
+/// A verdict without evidence; kinds add what they have.
+pub(crate) fn verdict<'c>(
+    control: &'c Control,
+    target: impl Into<String>,
+    outcome: Outcome,
+    observed: impl Into<String>,
+    desired: impl Into<String>,
+) -> Verdict<'c> {
+    Verdict {
+        control,
+        target: target.into(),
+        outcome,
+        observed: observed.into(),
+        desired: desired.into(),
+        evidence: Vec::new(),
+    }
+}
+
+/// The one verdict of a control that does not apply.
+pub(crate) fn not_applicable<'c>(control: &'c Control, target: impl Into<String>, reason: impl Into<String>) -> Verdict<'c> {
+    verdict(control, target, Outcome::NotApplicable(reason.into()), "", "")
+}
+
+/// The one verdict of a control that could not be observed.
+pub(crate) fn unknown<'c>(control: &'c Control, target: impl Into<String>, reason: impl Into<String>) -> Verdict<'c> {
+    verdict(control, target, Outcome::Unknown(reason.into()), "", "")
+}
+
+/// Why daemon, file and socket controls of Docker do not apply here, if they do not.
+pub(crate) fn docker_missing(facts: &Facts) -> Option<Outcome> {
+    match &facts.daemon.installed {
+        crate::fact::Fact::Known(_) => None,
+        crate::fact::Fact::Absent => {
+            Some(Outcome::NotApplicable("Docker is not installed: no dockerd, no docker.service".into()))
+        }
+        crate::fact::Fact::Unknown(why) => Some(Outcome::Unknown(why.clone())),
+    }
+}

@@ -1,0 +1,78 @@
+//! Resolves a [`Place`] of a control to the paths that it means on this host. Pure: observing and judging both call it.
+
+use crate::baseline::control::Place;
+use crate::fact::{Fact, Facts};
+use crate::kinds::effective::Effective;
+
+/// Where programs are looked for when the running process does not tell, in this order.
+const BINARY_DIRS: [&str; 4] = ["/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin"];
+
+/// What a place means here.
+pub enum Resolved {
+    /// These paths; one may still turn out not to exist.
+    Paths(Vec<String>),
+    /// Nothing on this host, for this reason.
+    Nothing(String),
+    /// It can't be told, for this reason.
+    Unknown(String),
+}
+
+/// Resolves a place. A pattern and a unit need their facts to be observed first; until then they resolve to nothing.
+pub fn resolve(place: &Place, facts: &Facts, effective: &Effective) -> Resolved {
+    match place {
+        Place::Path(path) => Resolved::Paths(vec![path.clone()]),
+        Place::Pattern(pattern) => match facts.globs.get(pattern) {
+            Some(Fact::Known(paths)) if !paths.is_empty() => Resolved::Paths(paths.clone()),
+            Some(Fact::Unknown(why)) => Resolved::Unknown(why.clone()),
+            _ => Resolved::Nothing(format!("nothing matches {pattern}")),
+        },
+        Place::ConfigFile => Resolved::Paths(vec![facts.daemon.config_file.clone()]),
+        Place::DaemonKey(key) => daemon_key(key, effective),
+        Place::DataRoot => Resolved::Paths(vec![effective.data_root(facts)]),
+        Place::Unit(name) => match facts.units.get(name) {
+            Some(Fact::Known(unit)) => Resolved::Paths(vec![unit.fragment.clone()]),
+            Some(Fact::Unknown(why)) => Resolved::Unknown(why.clone()),
+            _ => Resolved::Nothing(format!("there is no unit {name}")),
+        },
+        Place::UnitParts(name) => match facts.units.get(name) {
+            Some(Fact::Known(unit)) => {
+                let parts: Vec<_> = unit.drop_ins.iter().chain(&unit.environment_files).cloned().collect();
+                if parts.is_empty() {
+                    return Resolved::Nothing(format!("{name} has no drop-ins and no environment files"));
+                }
+                Resolved::Paths(parts)
+            }
+            Some(Fact::Unknown(why)) => Resolved::Unknown(why.clone()),
+            _ => Resolved::Nothing(format!("there is no unit {name}")),
+        },
+        Place::Binary(name) => Resolved::Paths(binary(name, facts)),
+        Place::DockerSocket => {
+            let paths = effective.docker_sockets(facts);
+            if paths.is_empty() { Resolved::Nothing("dockerd has no unix socket".into()) } else { Resolved::Paths(paths) }
+        }
+        Place::ContainerdSocket => Resolved::Paths(effective.containerd_sockets(facts)),
+    }
+}
+
+fn daemon_key(key: &str, effective: &Effective) -> Resolved {
+    if let Some(why) = effective.unreadable() {
+        return Resolved::Unknown(why.to_owned());
+    }
+    match effective.configured(key).as_ref().and_then(serde_json::Value::as_str) {
+        Some(path) if path.starts_with('/') => Resolved::Paths(vec![path.to_owned()]),
+        Some(path) if !path.is_empty() => {
+            Resolved::Unknown(format!("{key} is `{path}`, a path that depends on where dockerd was started"))
+        }
+        _ => Resolved::Nothing(format!("{key} is not configured")),
+    }
+}
+
+/// The program that runs, else every candidate; those that do not exist are left out by whoever looks at them.
+fn binary(name: &str, facts: &Facts) -> Vec<String> {
+    if name == "dockerd"
+        && let Fact::Known(process) = &facts.daemon.process
+    {
+        return vec![process.exe.clone()];
+    }
+    BINARY_DIRS.iter().map(|dir| format!("{dir}/{name}")).collect()
+}

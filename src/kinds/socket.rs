@@ -1,0 +1,162 @@
+//! Live sockets, and what creates them: a mode that only the inode has is gone with the next restart.
+
+use crate::baseline::control::{Control, SocketOf, SocketWant};
+use crate::change::Edit;
+use crate::fact::{Fact, FileKind};
+use crate::finding::{Outcome, Verdict};
+use crate::formats::daemon_json::{self, Op};
+use crate::kinds::effective::{ConfigFile, SOCKET};
+use crate::kinds::file::{self, Wish};
+use crate::kinds::{Context, docker_missing, not_applicable, unit, unknown, verdict};
+use crate::observe::Observer;
+
+/// containerd's own configuration.
+pub const CONTAINERD_CONFIG: &str = "/etc/containerd/config.toml";
+
+/// Looks at the socket, and at what makes it.
+pub fn observe(want: &SocketWant, observer: &mut Observer) {
+    for name in &want.group_one_of {
+        observer.group(name);
+    }
+    for name in want.owner.iter() {
+        observer.user(name);
+    }
+    let paths = match want.of {
+        SocketOf::Docker => {
+            observer.unit(SOCKET);
+            let (effective, facts) = observer.effective();
+            effective.docker_sockets(facts)
+        }
+        SocketOf::Containerd => {
+            observer.read(CONTAINERD_CONFIG);
+            let (effective, facts) = observer.effective();
+            effective.containerd_sockets(facts)
+        }
+    };
+    for path in paths {
+        observer.stat(&path);
+    }
+}
+
+/// One verdict a socket.
+pub fn judge<'c>(control: &'c Control, want: &SocketWant, context: &Context) -> Vec<Verdict<'c>> {
+    let target = match want.of {
+        SocketOf::Docker => "@docker-socket",
+        SocketOf::Containerd => "@containerd-socket",
+    };
+    if let Some(outcome) = docker_missing(context.facts) {
+        return vec![verdict(control, target, outcome, "", "")];
+    }
+    if let Some(why) = context.effective.unreadable() {
+        return vec![unknown(control, target, format!("where the socket lies can't be told: {why}"))];
+    }
+    let (paths, maker) = match want.of {
+        SocketOf::Docker => (context.effective.docker_sockets(context.facts), "dockerd"),
+        SocketOf::Containerd => (context.effective.containerd_sockets(context.facts), "containerd"),
+    };
+    let wish = match wish(want, context) {
+        Ok(wish) => wish,
+        Err(why) => return vec![unknown(control, target, why)],
+    };
+    let mut verdicts = Vec::new();
+    for path in &paths {
+        match context.facts.files.get(path) {
+            Some(Fact::Known(socket)) if socket.kind == FileKind::Socket => {
+                let mut verdict = wish.judge(control, path, socket);
+                if let Outcome::Fixable(edits) = &mut verdict.outcome {
+                    edits.extend(lasting(want, context));
+                }
+                verdicts.push(verdict);
+            }
+            Some(Fact::Known(_)) => verdicts.push(unknown(control, path, format!("{path} is not a socket"))),
+            Some(Fact::Unknown(why)) => verdicts.push(unknown(control, path, why.clone())),
+            Some(Fact::Absent) => {}
+            None => verdicts.push(unknown(control, path, "not looked at")),
+        }
+    }
+    if verdicts.is_empty() {
+        let reason = match paths.as_slice() {
+            [] => format!("{maker} has no unix socket"),
+            paths => format!("{} does not exist: {maker} does not run", paths.join(" and ")),
+        };
+        verdicts.push(not_applicable(control, target, reason));
+    }
+    verdicts
+}
+
+fn wish(want: &SocketWant, context: &Context) -> Result<Wish, String> {
+    let uid = want.owner.as_deref().map(|name| file::user(name, context)).transpose()?;
+    // A group that does not exist here is no option. The wished group comes before root, because a fix takes the first one:
+    // root would lock out everybody who may use the socket today.
+    let mut gids: Vec<_> = want.group_one_of.iter().filter_map(|name| file::group(name, context).ok()).collect();
+    gids.sort_by_key(|(gid, _)| *gid == 0);
+    Ok(Wish { mode_max: want.mode_max, uid, gids })
+}
+
+/// Edits that make the fix outlast the next start of whoever makes the socket.
+fn lasting(want: &SocketWant, context: &Context) -> Vec<Edit> {
+    match want.of {
+        SocketOf::Docker if context.effective.socket_activated() => docker_unit(want, context),
+        SocketOf::Docker => docker_group_key(want, context),
+        SocketOf::Containerd => containerd_ids(want, context),
+    }
+}
+
+/// Under socket activation the unit docker.socket decides.
+fn docker_unit(want: &SocketWant, context: &Context) -> Vec<Edit> {
+    let socket = unit::merged(context.facts, SOCKET);
+    let setting = |name: &str, default: &str| {
+        socket
+            .last("Socket", name)
+            .map(|(value, _)| value.to_owned())
+            .filter(|value| !value.is_empty())
+            .unwrap_or(default.into())
+    };
+    let edit = |name: &str, value: String| Edit::DropIn { unit: SOCKET.into(), setting: ["Socket".into(), name.into(), value] };
+    let mut edits = Vec::new();
+    if let Some(allowed) = want.mode_max {
+        // systemd's own default is 0666.
+        let mode = u32::from_str_radix(&setting("SocketMode", "0666"), 8).unwrap_or(0o666);
+        if mode & !allowed.0 != 0 {
+            edits.push(edit("SocketMode", format!("{:04o}", mode & allowed.0)));
+        }
+    }
+    if want.owner.is_some() && setting("SocketUser", "root") != "root" {
+        edits.push(edit("SocketUser", "root".into()));
+    }
+    if !want.group_one_of.is_empty()
+        && !want.group_one_of.contains(&setting("SocketGroup", "root"))
+        && let Some((_, group)) = want.group_one_of.iter().rev().find_map(|name| file::group(name, context).ok())
+    {
+        edits.push(edit("SocketGroup", group));
+    }
+    edits
+}
+
+/// A socket that dockerd makes itself is 0660, owned by root and the group that the key `group` names.
+fn docker_group_key(want: &SocketWant, context: &Context) -> Vec<Edit> {
+    let ConfigFile::Parsed(document) = &context.effective.file else { return Vec::new() };
+    let group = document.value().get("group").and_then(serde_json::Value::as_str);
+    if want.group_one_of.is_empty() || group.is_none_or(|group| want.group_one_of.iter().any(|wanted| wanted == group)) {
+        return Vec::new();
+    }
+    vec![Edit::DaemonKey {
+        file: context.effective.path.clone(),
+        edit: daemon_json::Edit { path: vec!["group".into()], op: Op::Remove },
+        // The live socket is changed as well, so nothing has to restart for it.
+        activation: None,
+    }]
+}
+
+/// containerd owns its socket by the numbers in its configuration, 0 unless they are set.
+fn containerd_ids(want: &SocketWant, context: &Context) -> Vec<Edit> {
+    let Some(Fact::Known(file)) = context.facts.files.get(CONTAINERD_CONFIG) else { return Vec::new() };
+    let Some(text) = file.content.as_ref().and_then(|content| std::str::from_utf8(&content.0).ok()) else { return Vec::new() };
+    let Ok(document) = text.parse::<toml_edit::DocumentMut>() else { return Vec::new() };
+    let set =
+        |key: &str| document.get("grpc").and_then(|grpc| grpc.get(key)).and_then(toml_edit::Item::as_integer).unwrap_or(0) != 0;
+    let edit = |key: &'static str| Edit::ContainerdKey { file: CONTAINERD_CONFIG.into(), path: ["grpc", key], value: 0 };
+    let owner = (want.owner.is_some() && set("uid")).then(|| edit("uid"));
+    let group = (!want.group_one_of.is_empty() && set("gid")).then(|| edit("gid"));
+    owner.into_iter().chain(group).collect()
+}

@@ -1,0 +1,87 @@
+//! Settings of a systemd unit, merged from its file and drop-ins; fixed in a drop-in of harden's own.
+
+use serde_json::Value;
+
+use crate::baseline::control::{Control, SettingWant, UnitWant};
+use crate::change::Edit;
+use crate::fact::{Fact, Facts};
+use crate::finding::{Outcome, Verdict};
+use crate::formats::unit_file::{self, Unit};
+use crate::kinds::{Context, docker_missing, not_applicable, unknown, verdict};
+use crate::observe::Observer;
+
+/// Reads the unit and its drop-ins.
+pub fn observe(want: &UnitWant, observer: &mut Observer) {
+    observer.unit(&want.unit);
+    for setting in &want.setting {
+        if setting.name.ends_with("Group") {
+            for value in setting.expect.one_of.iter().flatten().chain(&setting.expect.is) {
+                if let Some(name) = value.as_str() {
+                    observer.group(name);
+                }
+            }
+        }
+    }
+}
+
+/// One verdict a setting.
+pub fn judge<'c>(control: &'c Control, want: &UnitWant, context: &Context) -> Vec<Verdict<'c>> {
+    if let Some(outcome) = docker_missing(context.facts) {
+        return vec![verdict(control, &want.unit, outcome, "", "")];
+    }
+    let unit = match context.facts.units.get(&want.unit) {
+        Some(Fact::Known(_)) => merged(context.facts, &want.unit),
+        Some(Fact::Unknown(why)) => return vec![unknown(control, &want.unit, why.clone())],
+        _ => return vec![not_applicable(control, &want.unit, format!("there is no unit {}", want.unit))],
+    };
+    want.setting.iter().map(|setting| judge_setting(control, want, setting, &unit, context)).collect()
+}
+
+fn judge_setting<'c>(
+    control: &'c Control,
+    want: &UnitWant,
+    setting: &SettingWant,
+    unit: &Unit,
+    context: &Context,
+) -> Verdict<'c> {
+    let target = format!("{} {}", want.unit, setting.name);
+    let (value, origin) = match unit.last(&setting.section, &setting.name) {
+        Some((value, origin)) if !value.is_empty() => (value.to_owned(), format!("{origin}")),
+        _ => (setting.default.clone(), format!("{}'s default, {} is not set", want.unit, setting.name)),
+    };
+    let outcome = if setting.expect.holds(Some(&Value::String(value.clone()))) {
+        Outcome::Compliant { note: None }
+    } else if let Some(set) = &setting.set {
+        match value_to_set(setting, set, context) {
+            Ok(set) => Outcome::Fixable(vec![Edit::DropIn {
+                unit: want.unit.clone(),
+                setting: [setting.section.clone(), setting.name.clone(), set],
+            }]),
+            Err(reason) => Outcome::Manual(reason),
+        }
+    } else {
+        Outcome::Manual(format!("set {}={} in a drop-in of {} yourself", setting.name, setting.expect, want.unit))
+    };
+    let mut verdict = verdict(control, target, outcome, format!("{}={value}", setting.name), setting.expect.to_string());
+    verdict.evidence.push(origin);
+    verdict
+}
+
+/// A mode keeps what the unit says and loses only the bits beyond the mask; a group must exist, or the unit would not start.
+fn value_to_set(setting: &SettingWant, set: &str, context: &Context) -> Result<String, String> {
+    if setting.name.ends_with("Group") && set != "root" && context.facts.groups.get(set).and_then(Fact::known).is_none() {
+        return Err(format!("there is no group `{set}` here; a unit that names it would not start"));
+    }
+    Ok(set.to_owned())
+}
+
+/// A unit as systemd would merge it, from what was read. Empty when it was not observed.
+pub fn merged(facts: &Facts, name: &str) -> Unit {
+    let Some(Fact::Known(unit)) = facts.units.get(name) else { return Unit::default() };
+    let parse = |path: &String| match facts.files.get(path) {
+        Some(Fact::Known(file)) => Some(unit_file::parse(path, &file.content.as_ref()?.0)),
+        _ => None,
+    };
+    let fragment = parse(&unit.fragment).unwrap_or_else(|| unit_file::parse(&unit.fragment, b""));
+    Unit::merge(fragment, unit.drop_ins.iter().filter_map(parse).collect())
+}

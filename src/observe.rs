@@ -1,0 +1,261 @@
+//! Observing: fills [`Facts`] for a baseline. It only reads, and looks at each thing once, however many controls ask.
+
+use crate::baseline::Baseline;
+use crate::baseline::control::Place;
+use crate::error::Result;
+use crate::fact::{Fact, Facts, UnitFacts};
+use crate::formats::{exec_start, rules_d, unit_file, unit_path};
+use crate::host::Host;
+use crate::host::fs::Want;
+use crate::kinds::effective::{DEFAULT_CONFIG_FILE, Effective, SERVICE, SOCKET};
+use crate::kinds::place::{self, Resolved};
+use crate::kinds::{self, daemon, socket, watch};
+
+/// Format of saved facts.
+pub const SCHEMA: &str = "harden/facts/1";
+/// Where augenrules collects rules files.
+pub const RULES_DIR: &str = "/etc/audit/rules.d";
+/// Configuration and environment files are small; a larger one is an accident.
+const MAX_CONFIG: usize = 4 << 20;
+/// Programs whose presence means that the audit tools are installed.
+const AUDITCTL: [&str; 3] = ["/usr/sbin/auditctl", "/sbin/auditctl", "/usr/bin/auditctl"];
+/// Programs whose presence means that Docker is installed.
+const DOCKERD: [&str; 4] =
+    ["/usr/bin/dockerd", "/usr/sbin/dockerd", "/usr/local/bin/dockerd", "/snap/docker/current/bin/dockerd"];
+
+/// Looks at a host through the eyes of a baseline.
+pub fn observe(host: &Host, baseline: &Baseline) -> Result<Facts> {
+    let mut observer = Observer { host, facts: Facts { schema: SCHEMA.into(), ..Facts::default() }, effective: None };
+    observer.machine();
+    observer.docker();
+    if baseline.controls.iter().any(kinds::needs_audit) {
+        observer.audit();
+    }
+    for control in &baseline.controls {
+        kinds::observe(control, &mut observer);
+    }
+    if baseline.controls.iter().any(kinds::needs_audit) {
+        watch::observe_rule_paths(&mut observer);
+    }
+    Ok(observer.facts)
+}
+
+/// What was looked at so far, and the way to look further.
+pub struct Observer<'h> {
+    host: &'h Host,
+    facts: Facts,
+    effective: Option<Effective>,
+}
+
+impl Observer<'_> {
+    /// What was seen so far.
+    pub fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    /// dockerd's effective configuration as far as it was seen, and what was seen.
+    pub fn effective(&mut self) -> (&Effective, &Facts) {
+        let facts = &self.facts;
+        (self.effective.get_or_insert_with(|| Effective::of(facts)), facts)
+    }
+
+    /// Looks at a file's owner and mode.
+    pub fn stat(&mut self, path: &str) {
+        if !self.facts.files.contains_key(path) {
+            let fact = self.host.root.look(path, Want::Stat);
+            self.facts.files.insert(path.to_owned(), fact);
+        }
+    }
+
+    /// Looks at a file and reads it.
+    pub fn read(&mut self, path: &str) -> Option<&[u8]> {
+        let seen = matches!(self.facts.files.get(path), Some(Fact::Absent | Fact::Unknown(_)))
+            || matches!(self.facts.files.get(path), Some(Fact::Known(file)) if file.content.is_some());
+        if !seen {
+            let fact = self.host.root.look(path, Want::Content { limit: MAX_CONFIG });
+            self.facts.files.insert(path.to_owned(), fact);
+        }
+        self.facts.files.get(path)?.known()?.content.as_ref().map(|content| content.0.as_slice())
+    }
+
+    /// Resolves a place, looking at what that needs.
+    pub fn resolve(&mut self, place: &Place) -> Vec<String> {
+        match place {
+            Place::Pattern(pattern) if !self.facts.globs.contains_key(pattern) => {
+                let matches = self.host.root.glob(pattern);
+                self.facts.globs.insert(pattern.clone(), matches);
+            }
+            Place::Unit(name) | Place::UnitParts(name) => self.unit(name),
+            Place::DockerSocket => self.unit(SOCKET),
+            _ => {}
+        }
+        let (effective, facts) = self.effective();
+        match place::resolve(place, facts, effective) {
+            Resolved::Paths(paths) => paths,
+            Resolved::Nothing(_) | Resolved::Unknown(_) => Vec::new(),
+        }
+    }
+
+    /// Looks up a user's number.
+    pub fn user(&mut self, name: &str) {
+        if name != "root" && !self.facts.users.contains_key(name) {
+            let fact = self.host.user_id(name);
+            self.facts.users.insert(name.to_owned(), fact);
+        }
+    }
+
+    /// Looks up a group's number.
+    pub fn group(&mut self, name: &str) {
+        if name != "root" && !self.facts.groups.contains_key(name) {
+            let fact = self.host.group_id(name);
+            self.facts.groups.insert(name.to_owned(), fact);
+        }
+    }
+
+    /// Finds and reads a unit, its drop-ins and its environment files.
+    pub fn unit(&mut self, name: &str) {
+        if self.facts.units.contains_key(name) {
+            return;
+        }
+        let fact = self.find_unit(name);
+        self.facts.units.insert(name.to_owned(), fact);
+        // Flags and sockets may come from it.
+        self.effective = None;
+    }
+
+    fn find_unit(&mut self, name: &str) -> Fact<UnitFacts> {
+        let mut fragment = None;
+        for path in unit_path::fragments(name) {
+            if self.read(&path).is_some() {
+                fragment = Some(path);
+                break;
+            }
+            match self.facts.files.remove(&path) {
+                // Directories that are not there would only make the facts long.
+                Some(Fact::Absent) | None => {}
+                Some(Fact::Known(file)) if unit_path::is_masked(&file.real_path, file.size) => return Fact::Absent,
+                Some(Fact::Known(file)) => return Fact::Unknown(format!("{path} is not a regular file ({:?})", file.kind)),
+                Some(Fact::Unknown(why)) => return Fact::Unknown(why),
+            }
+        }
+        let Some(fragment) = fragment else { return Fact::Absent };
+        let mut listing = Vec::new();
+        for dir in unit_path::drop_in_dirs(name) {
+            match self.host.root.list(&dir) {
+                Fact::Known(names) => listing.push((dir, names)),
+                Fact::Absent => {}
+                Fact::Unknown(why) => return Fact::Unknown(why),
+            }
+        }
+        let drop_ins: Vec<String> = unit_path::order(&listing).into_iter().filter(|path| self.read(path).is_some()).collect();
+        let parse = |path: &String| {
+            let content = self.facts.files.get(path)?.known()?.content.as_ref()?;
+            Some(unit_file::parse(path, &content.0))
+        };
+        let merged = unit_file::Unit::merge(
+            parse(&fragment).unwrap_or_else(|| unit_file::parse(&fragment, b"")),
+            drop_ins.iter().filter_map(parse).collect(),
+        );
+        let named = exec_start::environment_files(&merged).into_iter().map(|file| file.path);
+        let environment_files: Vec<String> = named.filter(|path| self.read(path).is_some()).collect();
+        let problems = merged.problems.iter().map(ToString::to_string).collect();
+        Fact::Known(UnitFacts { fragment, drop_ins, environment_files, problems })
+    }
+
+    /// Whether the node is in a swarm, where the API does not tell.
+    pub fn swarm_state(&mut self) {
+        if self.facts.daemon.api.known().is_some_and(|api| api.swarm_state.is_some()) {
+            return;
+        }
+        let (effective, facts) = self.effective();
+        let path = format!("{}/{}", effective.data_root(facts), daemon::SWARM_STATE);
+        self.stat(&path);
+    }
+
+    fn machine(&mut self) {
+        self.facts.host = self.host.describe();
+    }
+
+    /// dockerd: its unit, its process, its configuration, its API.
+    fn docker(&mut self) {
+        self.unit(SERVICE);
+        let unit_flags = self.effective().0.unit.as_ref().map(|(_, flags)| {
+            (flags.config_file.clone(), flags.get("pidfile").and_then(|path| path.as_str().map(str::to_owned)))
+        });
+        let (unit_config, pidfile) = unit_flags.unwrap_or_default();
+        let activated = self.effective().0.socket_activated();
+        let daemon = self.host.find_dockerd(pidfile.as_deref(), activated);
+        let pending = self.host.ask_engine(&daemon);
+        self.facts.daemon.process = daemon;
+        self.effective = None;
+        let running_config = self.effective().0.running.as_ref().map(|flags| flags.config_file.clone());
+        let config = running_config.unwrap_or(unit_config);
+        let config = config.filter(|path| path.starts_with('/')).unwrap_or_else(|| DEFAULT_CONFIG_FILE.into());
+        self.read(&config);
+        self.facts.daemon.config_file = config;
+        self.facts.daemon.installed = self.docker_installed();
+        (self.facts.daemon.api, self.facts.daemon.version) = pending.wait();
+        if let Some(version) = &self.host.docker_version {
+            self.facts.daemon.version = Fact::Known(version.clone());
+        }
+        self.facts.daemon.config_at_start = self.host.config_at_start(&self.facts);
+        self.effective = None;
+    }
+
+    fn docker_installed(&mut self) -> Fact<String> {
+        match &self.facts.daemon.process {
+            Fact::Known(process) => return Fact::Known(process.exe.clone()),
+            Fact::Unknown(_) | Fact::Absent => {}
+        }
+        if let Some(Fact::Known(unit)) = self.facts.units.get(SERVICE) {
+            return Fact::Known(unit.fragment.clone());
+        }
+        let mut doubt = None;
+        let config = self.facts.daemon.config_file.clone();
+        for path in DOCKERD.into_iter().chain([config.as_str()]) {
+            self.stat(path);
+            match self.facts.files.get(path) {
+                Some(Fact::Known(_)) => return Fact::Known(path.to_owned()),
+                Some(Fact::Unknown(why)) => doubt = Some(why.clone()),
+                _ => {}
+            }
+        }
+        doubt.map_or(Fact::Absent, Fact::Unknown)
+    }
+
+    /// The audit subsystem: the rules on disk and the kernel's.
+    fn audit(&mut self) {
+        let rules_dir = self.host.root.list(RULES_DIR);
+        self.facts.audit.installed = match AUDITCTL.iter().find(|path| {
+            self.stat(path);
+            self.facts.files.get(**path).is_some_and(|fact| fact.known().is_some())
+        }) {
+            Some(path) => Fact::Known((*path).to_owned()),
+            None => match &rules_dir {
+                Fact::Known(_) => Fact::Known(RULES_DIR.into()),
+                Fact::Absent => Fact::Absent,
+                Fact::Unknown(why) => Fact::Unknown(why.clone()),
+            },
+        };
+        let Fact::Known(_) = self.facts.audit.installed else { return };
+        self.facts.audit.rules_files = match rules_dir {
+            Fact::Known(names) => {
+                let paths: Vec<String> =
+                    rules_d::in_order(&names).into_iter().map(|name| format!("{RULES_DIR}/{name}")).collect();
+                for path in &paths {
+                    self.read(path);
+                }
+                Fact::Known(paths)
+            }
+            Fact::Absent => Fact::Absent,
+            Fact::Unknown(why) => Fact::Unknown(why),
+        };
+        self.facts.audit.kernel = self.host.kernel_audit();
+    }
+
+    /// Files that a fix would write besides those that controls name: their present state is part of the plan.
+    pub fn targets_of_fixes(&mut self) {
+        self.read(&format!("{RULES_DIR}/{}", rules_d::OWN_FILE));
+        self.stat(socket::CONTAINERD_CONFIG);
+    }
+}

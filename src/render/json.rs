@@ -1,0 +1,102 @@
+//! The report as one JSON document; `schema/report-1.schema.json` describes it.
+
+use std::io::{self, Write};
+
+use super::style::steers_terminal;
+use crate::report::Report;
+
+/// Writes a report as exactly one JSON document, indented by two spaces, with a line break at its end.
+///
+/// Characters that could steer a terminal are written as `\u…` escapes; whoever parses the document gets them back.
+///
+/// # Errors
+/// Those of `out`.
+pub fn render(report: &Report, out: &mut dyn Write) -> io::Result<()> {
+    let document = serde_json::to_string_pretty(report).map_err(io::Error::other)?;
+    // Outside of strings such a document has no other control character than line breaks, so the rest may be replaced blindly.
+    let mut text = String::with_capacity(document.len() + 1);
+    for c in document.chars() {
+        match c {
+            c if c != '\n' && steers_terminal(c) => {
+                c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| text.push_str(&format!("\\u{unit:04x}")));
+            }
+            c => text.push(c),
+        }
+    }
+    text.push('\n');
+    out.write_all(text.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::render::samples;
+
+    fn schema() -> jsonschema::Validator {
+        let schema = serde_json::from_str(include_str!("../../schema/report-1.schema.json")).unwrap();
+        jsonschema::draft202012::meta::validate(&schema).unwrap();
+        jsonschema::validator_for(&schema).unwrap()
+    }
+
+    fn rendered(report: &Report) -> String {
+        let mut out = Vec::new();
+        render(report, &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn every_sample_fits_the_schema() {
+        let schema = schema();
+        for (name, report) in samples::all() {
+            let text = rendered(&report);
+            assert!(text.starts_with("{\n  \"schema\": \"harden/report/1\",\n") && text.ends_with("}\n"), "{name}");
+            let document: Value = serde_json::from_str(&text).unwrap();
+            let errors: Vec<_> =
+                schema.iter_errors(&document).map(|error| format!("{}: {error}", error.instance_path())).collect();
+            assert!(errors.is_empty(), "{name}: {errors:?}");
+            let read: Report = serde_json::from_value(document).unwrap();
+            assert_eq!(read.findings, report.findings, "{name}");
+        }
+    }
+
+    #[test]
+    fn nothing_in_it_steers_a_terminal() {
+        let text = rendered(&samples::hostile());
+        assert!(!text.contains(|c| steers_terminal(c) && c != '\n'), "{text}");
+        assert!(text.contains(r"\u001b[2J") && text.contains(r"\u202e") && text.contains(r"\udb40\udc41"), "{text}");
+    }
+
+    #[test]
+    fn a_wrong_document_fails() {
+        let schema = schema();
+        let good = serde_json::to_value(samples::applied()).unwrap();
+        assert!(schema.is_valid(&good));
+        type Spoil = fn(&mut Value);
+        let table: [(&str, Spoil); 15] = [
+            ("another schema", |d| d["schema"] = json!("harden/report/2")),
+            ("a key too many", |d| d["extra"] = json!(1)),
+            ("a key too many in a finding", |d| d["findings"][0]["extra"] = json!(1)),
+            ("a key too many in the host", |d| d["host"]["docker"]["extra"] = json!(1)),
+            ("no summary", |d| drop(d.as_object_mut().unwrap().remove("summary"))),
+            ("a negative count", |d| d["summary"]["drift"] = json!(-1)),
+            ("a status that is none", |d| d["findings"][0]["status"] = json!("fail")),
+            ("drift without a fix", |d| d["findings"][0]["fix"]["kind"] = json!("none")),
+            ("by hand without a reason", |d| {
+                d["findings"][0]["fix"] = json!({"kind": "manual", "changes": [], "reason": null})
+            }),
+            ("a change id that is none", |d| d["changes"][0]["id"] = json!("1")),
+            ("an action that is none", |d| d["activations"][0]["action"] = json!("reboot")),
+            ("half an outcome", |d| drop(d.as_object_mut().unwrap().remove("failed"))),
+            ("an outcome without `changed`", |d| drop(d.as_object_mut().unwrap().remove("changed"))),
+            ("a diff without a side", |d| d["diff"] = json!([{"before_header": "", "after_header": "", "before": ""}])),
+            ("a digest that is none", |d| d["baseline"]["digest"] = json!("latest")),
+        ];
+        for (name, spoil) in table {
+            let mut document = good.clone();
+            spoil(&mut document);
+            assert!(!schema.is_valid(&document), "{name}");
+        }
+    }
+}

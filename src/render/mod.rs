@@ -1,0 +1,9 @@
+//! Renderings of a report, one file a format.
+
+pub mod diff;
+pub mod json;
+pub mod style;
+pub mod text;
+
+#[cfg(test)]
+mod samples;

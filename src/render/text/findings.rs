@@ -1,0 +1,313 @@
+//! The findings: by area, worst first, one control on many targets as one entry.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use anstyle::AnsiColor;
+
+use super::{Tense, View, counted};
+use crate::baseline::control::{Area, Risk, Severity};
+use crate::finding::{Finding, FixKind, Status};
+use crate::render::style::{BAD, FAINT, GOOD, Page, STRONG, Span, WARN, plain, span};
+use crate::report::Report;
+
+/// Columns of the badge, as wide as `CRITICAL` and two spaces.
+const BADGE: usize = 10;
+/// Where badges stand.
+const INDENT: usize = 2;
+/// Where the text of a finding stands.
+const TEXT: usize = INDENT + BADGE;
+/// Columns of the labels `seen`, `why`, `fix`, `impact`.
+const LABEL: usize = 8;
+/// Targets of one control, and changes of one kind, that are shown before "and … more".
+pub const SHOWN: usize = 5;
+
+/// How many findings are not as wanted, by severity, worst first.
+pub fn by_severity(findings: &[Finding]) -> Vec<(Severity, usize)> {
+    let mut counts = BTreeMap::new();
+    for finding in findings.iter().filter(|finding| finding.status == Status::Drift) {
+        *counts.entry(finding.severity).or_insert(0) += 1;
+    }
+    counts.into_iter().rev().collect()
+}
+
+/// A severity in a sentence.
+pub fn name(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Critical => "critical",
+        Severity::High => "high",
+        Severity::Medium => "medium",
+        Severity::Low => "low",
+    }
+}
+
+/// Findings in the order in which they are read.
+pub fn worst_first(findings: &[Finding]) -> Vec<&Finding> {
+    let mut sorted: Vec<_> = findings.iter().collect();
+    sorted.sort_by(|a, b| {
+        let key = |finding: &'_ Finding| (finding.area, finding.status, std::cmp::Reverse(finding.severity));
+        key(a).cmp(&key(b)).then_with(|| a.control.cmp(&b.control)).then_with(|| a.target.cmp(&b.target))
+    });
+    sorted
+}
+
+/// Every area that has findings.
+pub fn section(report: &Report, view: &View, page: &mut Page) -> io::Result<()> {
+    let sorted = worst_first(&report.findings);
+    for of_area in sorted.chunk_by(|a, b| a.area == b.area) {
+        page.blank()?;
+        area(of_area, view, page)?;
+    }
+    Ok(())
+}
+
+fn heading(area: Area) -> &'static str {
+    match area {
+        Area::Daemon => "Docker daemon",
+        Area::Audit => "Audit rules",
+        Area::File => "Files",
+        Area::Socket => "Sockets",
+    }
+}
+
+fn area(findings: &[&Finding], view: &View, page: &mut Page) -> io::Result<()> {
+    let Some(first) = findings.first() else { return Ok(()) };
+    let of = |status| -> Vec<&Finding> { findings.iter().copied().filter(|finding| finding.status == status).collect() };
+    let wrong = of(Status::Drift).len();
+    let still = if view.tense == Tense::Did { "still " } else { "" };
+    let count = if wrong > 0 { format!("  {wrong} {still}not as wanted") } else { String::new() };
+    page.line(0, &[span(STRONG, heading(first.area)), span(FAINT, count)])?;
+    for group in of(Status::Drift).chunk_by(|a, b| a.control == b.control && a.fix.kind == b.fix.kind) {
+        drift(group, view, page)?;
+    }
+    for group in of(Status::Unknown).chunk_by(|a, b| a.control == b.control) {
+        unknown(group, view, page)?;
+    }
+    for group in of(Status::Waived).chunk_by(|a, b| a.control == b.control) {
+        waived(group, view, page)?;
+    }
+    compliant(&of(Status::Compliant), view, page)?;
+    not_applicable(&of(Status::NotApplicable), view, page)
+}
+
+fn drift(group: &[&Finding], view: &View, page: &mut Page) -> io::Result<()> {
+    let Some(first) = group.first() else { return Ok(()) };
+    let (text, style) = match first.severity {
+        Severity::Critical => ("CRITICAL", AnsiColor::White.on(AnsiColor::Red).bold()),
+        Severity::High => ("HIGH", BAD.bold()),
+        Severity::Medium => ("MEDIUM", WARN.bold()),
+        Severity::Low => ("LOW", AnsiColor::Cyan.on_default().bold()),
+    };
+    title(span(style, text), group, page)?;
+    targets(group, view, page)?;
+    let why = if view.verbose { &first.why } else { first_sentence(&first.why) };
+    label(page, "why", &[plain(why)])?;
+    fix(group, view, page)?;
+    match &first.impact {
+        Some(impact) if first.risk != Risk::Safe => label(page, "impact", &[span(WARN, impact)]),
+        _ => Ok(()),
+    }
+}
+
+/// Badge, control, and the target where there is only one.
+fn title(badge: Span, group: &[&Finding], page: &mut Page) -> io::Result<()> {
+    let Some(first) = group.first() else { return Ok(()) };
+    let target = if group.len() > 1 { counted(group.len(), "target") } else { first.target.clone() };
+    page.item(INDENT, badge, BADGE, &[span(STRONG, &first.control), plain("  "), plain(target)])
+}
+
+/// What is and what should be, once if it is the same everywhere, and the targets if there are several.
+fn targets(group: &[&Finding], view: &View, page: &mut Page) -> io::Result<()> {
+    let Some(first) = group.first() else { return Ok(()) };
+    let same = group.iter().all(|finding| finding.observed == first.observed && finding.desired == first.desired);
+    let same_evidence = group.iter().all(|finding| finding.evidence == first.evidence);
+    if same {
+        page.line(TEXT, &is_should(first, view))?;
+    }
+    if group.len() > 1 {
+        let shown = if view.verbose { group.len() } else { SHOWN };
+        for finding in group.iter().take(shown) {
+            let mut text = vec![plain(&finding.target)];
+            if !same {
+                text.push(plain(": "));
+                text.extend(is_should(finding, view));
+            }
+            page.item(TEXT, plain(" "), 2, &text)?;
+            // Where many files differ only in what was seen, that is told for each only if asked for.
+            if !same_evidence && (view.verbose || group.len() <= SHOWN) {
+                evidence(finding, 2, page)?;
+            }
+        }
+        if group.len() > shown {
+            page.line(TEXT + 2, &[span(FAINT, format!("and {} more (-v shows them all)", group.len() - shown))])?;
+        }
+    }
+    // An accepted finding is not to be looked into again, unless asked for.
+    let asked = view.verbose || first.status != Status::Waived;
+    if same_evidence && asked { evidence(first, 0, page) } else { Ok(()) }
+}
+
+fn is_should<'f>(finding: &'f Finding, view: &View) -> [Span<'f>; 4] {
+    [plain("is "), span(BAD, &finding.observed), plain(format!(" {} should be ", view.dash())), span(GOOD, &finding.desired)]
+}
+
+fn evidence(finding: &Finding, indent: usize, page: &mut Page) -> io::Result<()> {
+    for (index, text) in finding.evidence.iter().enumerate() {
+        let label = if index == 0 { "seen" } else { "" };
+        page.item(TEXT + indent, span(FAINT, label), LABEL, &[span(FAINT, text)])?;
+    }
+    Ok(())
+}
+
+fn label(page: &mut Page, label: &'static str, text: &[Span]) -> io::Result<()> {
+    page.item(TEXT, span(FAINT, label), LABEL, text)
+}
+
+/// Who fixes it, and how.
+fn fix(group: &[&Finding], view: &View, page: &mut Page) -> io::Result<()> {
+    let Some(first) = group.first() else { return Ok(()) };
+    if first.fix.kind == FixKind::Automatic {
+        let mut changes: Vec<&str> = Vec::new();
+        for id in group.iter().flat_map(|finding| &finding.fix.changes) {
+            if !changes.contains(&id.as_str()) {
+                changes.push(id);
+            }
+        }
+        let risk = match first.risk {
+            Risk::Safe => "interrupts nothing",
+            Risk::Restart => "restarts dockerd",
+            Risk::Disruptive => "may interrupt workloads",
+        };
+        let changes = if changes.is_empty() { String::new() } else { format!(" ({})", ranges(&changes)) };
+        return label(page, "fix", &[span(GOOD, "automatic"), plain(format!("{changes}, {risk}"))]);
+    }
+    let reasons = reasons(group);
+    let shown = if view.verbose { reasons.len() } else { SHOWN };
+    for (index, reason) in reasons.keys().take(shown).enumerate() {
+        let (name, by_hand) = if index == 0 { ("fix", "by hand: ") } else { ("", "") };
+        label(page, name, &[span(WARN, by_hand), plain(*reason)])?;
+    }
+    match reasons.len().checked_sub(shown) {
+        None | Some(0) => Ok(()),
+        Some(more) => label(page, "", &[span(FAINT, format!("and {more} more (-v shows them all)"))]),
+    }
+}
+
+fn unknown(group: &[&Finding], view: &View, page: &mut Page) -> io::Result<()> {
+    let style = AnsiColor::Magenta.on_default().bold();
+    title(span(style, "UNKNOWN"), group, page)?;
+    for (reason, findings) in reasons(group) {
+        page.line(TEXT, &[plain("could not be observed: "), plain(reason)])?;
+        if group.len() > 1 {
+            for finding in findings {
+                page.line(TEXT + 2, &[plain(&finding.target)])?;
+            }
+        }
+    }
+    match group.first() {
+        Some(first) if view.verbose => label(page, "wanted", &[plain(&first.desired)]),
+        _ => Ok(()),
+    }
+}
+
+fn waived(group: &[&Finding], view: &View, page: &mut Page) -> io::Result<()> {
+    title(span(FAINT.bold(), "WAIVED"), group, page)?;
+    targets(group, view, page)?;
+    for reason in reasons(group).keys() {
+        label(page, "waived", &[plain(*reason)])?;
+    }
+    Ok(())
+}
+
+fn compliant(findings: &[&Finding], view: &View, page: &mut Page) -> io::Result<()> {
+    if findings.is_empty() {
+        return Ok(());
+    }
+    let mut count = format!("{} compliant", findings.len());
+    let notes = findings.iter().filter(|finding| finding.fix.reason.is_some()).count();
+    if notes > 0 && !view.verbose {
+        count.push_str(&format!(", {notes} with a note (-v shows)"));
+    }
+    page.item(INDENT, span(GOOD, view.good()), BADGE, &[plain(count)])?;
+    for finding in findings.iter().filter(|_| view.verbose) {
+        let text = [plain(&finding.control), plain("  "), plain(&finding.target), plain("  "), span(FAINT, &finding.observed)];
+        page.line(TEXT + 2, &text)?;
+        if let Some(note) = &finding.fix.reason {
+            page.item(TEXT + 2, span(FAINT, "note"), LABEL, &[plain(note)])?;
+        }
+    }
+    Ok(())
+}
+
+fn not_applicable(findings: &[&Finding], view: &View, page: &mut Page) -> io::Result<()> {
+    if findings.is_empty() {
+        return Ok(());
+    }
+    let mut reasons: Vec<_> = reasons(findings).into_iter().collect();
+    reasons.sort_by_key(|(_, findings)| std::cmp::Reverse(findings.len()));
+    let shown = if view.verbose { reasons.len() } else { SHOWN };
+    for (index, (reason, findings)) in reasons.iter().take(shown).enumerate() {
+        let mark = if index == 0 { "n/a" } else { "" };
+        let text = format!("{} not applicable: {reason}", findings.len());
+        page.item(INDENT, span(FAINT, mark), BADGE, &[span(FAINT, text)])?;
+        for finding in findings.iter().filter(|_| view.verbose) {
+            page.line(TEXT + 2, &[span(FAINT, &finding.control), plain("  "), span(FAINT, &finding.target)])?;
+        }
+    }
+    let rest: usize = reasons.iter().skip(shown).map(|(_, findings)| findings.len()).sum();
+    if rest > 0 {
+        page.line(TEXT, &[span(FAINT, format!("{rest} not applicable for other reasons (-v shows them all)"))])?;
+    }
+    Ok(())
+}
+
+/// Findings by the reason they give.
+fn reasons<'f>(findings: &[&'f Finding]) -> BTreeMap<&'f str, Vec<&'f Finding>> {
+    let mut reasons: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for finding in findings {
+        reasons.entry(finding.fix.reason.as_deref().unwrap_or("no reason is given")).or_default().push(*finding);
+    }
+    reasons
+}
+
+/// Up to the first full stop that ends a sentence.
+fn first_sentence(text: &str) -> &str {
+    text.split_inclusive(". ").next().unwrap_or_default().trim_end()
+}
+
+/// `c1, c3-c5` for `c1 c3 c4 c5`.
+pub fn ranges(ids: &[&str]) -> String {
+    let number = |id: &str| id.strip_prefix('c').and_then(|digits| digits.parse::<u64>().ok());
+    let follows = |a: &&str, b: &&str| number(a).zip(number(b)).is_some_and(|(a, b)| a.checked_add(1) == Some(b));
+    let runs = ids.chunk_by(follows).map(|run| match run {
+        [first, _, .., last] => format!("{first}-{last}"),
+        run => run.join(", "),
+    });
+    runs.collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_in_ranges() {
+        let table: [(&[&str], &str); 6] = [
+            (&[], ""),
+            (&["c1"], "c1"),
+            (&["c1", "c2"], "c1, c2"),
+            (&["c1", "c2", "c3", "c5"], "c1-c3, c5"),
+            (&["c9", "c10", "c11"], "c9-c11"),
+            (&["x", "c18446744073709551615", "c0"], "x, c18446744073709551615, c0"),
+        ];
+        for (ids, expected) in table {
+            assert_eq!(ranges(ids), expected);
+        }
+    }
+
+    #[test]
+    fn sentences() {
+        assert_eq!(first_sentence("One, e.g.this. Two."), "One, e.g.this.");
+        assert_eq!(first_sentence("One"), "One");
+    }
+}
