@@ -40,6 +40,7 @@ impl Report {
             failed: true,
             msg: error.to_string(),
             transaction: None,
+            originals: None,
             diff: Vec::new(),
             activated: Vec::new(),
         };
@@ -192,6 +193,9 @@ pub struct RunOutcome {
     pub msg: String,
     /// The transaction that holds the originals.
     pub transaction: Option<String>,
+    /// Where its originals lie.
+    #[serde(skip)]
+    pub originals: Option<String>,
     /// Before and after of each file, secrets masked.
     pub diff: Vec<AnsibleDiff>,
     /// Activations that were carried out.

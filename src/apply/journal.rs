@@ -30,6 +30,7 @@ pub const SCHEMA: &str = "harden/transaction/1";
 /// Originals may be as large as what is written.
 const MAX_DOCUMENT: usize = 64 << 20;
 const PRIVATE_DIR: u32 = 0o700;
+const PUBLIC_DIR: u32 = 0o755;
 const PRIVATE_FILE: u32 = 0o600;
 
 /// One line of the journal.
@@ -322,8 +323,15 @@ fn ensure_dir(writer: &Writer, root: &Root, path: &str) -> Result<()> {
             }
         }
     }
+    let own = |dir: &str| dir == path;
     for dir in missing.into_iter().rev() {
-        writer.make_dir(&dir, PRIVATE_DIR, nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw())?;
+        // What lies above is the system's, and as open as its directories are.
+        writer.make_dir(
+            &dir,
+            if own(&dir) { PRIVATE_DIR } else { PUBLIC_DIR },
+            nix::unistd::geteuid().as_raw(),
+            nix::unistd::getegid().as_raw(),
+        )?;
     }
     Ok(())
 }

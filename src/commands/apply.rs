@@ -93,7 +93,7 @@ pub fn carry_out(
     }
     crate::signal::hold();
     let mut journal = state.begin(&transaction_id())?;
-    let id = journal.id().to_owned();
+    let (id, originals) = (journal.id().to_owned(), journal.path().display().to_string());
     let mut last: Option<(Facts, Assessment)> = None;
     let mut verify = || {
         let facts = observe::observe(host, baseline)?;
@@ -109,7 +109,11 @@ pub fn carry_out(
     let (facts, after) = last.unwrap_or_else(|| (facts.clone(), assessment.clone()));
     // The findings are those of afterwards, the changes those that were made.
     let done = Assessment { findings: after.findings, plan: plan.clone() };
-    Ok(assess::report(&facts, &done, Some(outcome(plan, Some(id), activated, &msg))))
+    Ok(assess::report(
+        &facts,
+        &done,
+        Some(RunOutcome { originals: Some(originals), ..outcome(plan, Some(id), activated, &msg) }),
+    ))
 }
 
 /// What was to be fixed and is not, in words. What waits for something that the user has to do does not count.
@@ -142,6 +146,7 @@ fn outcome(plan: &Plan, transaction: Option<String>, activated: Vec<crate::chang
         msg: msg.to_owned(),
         diff: if transaction.is_some() { diff.collect() } else { Vec::new() },
         transaction,
+        originals: None,
         activated,
     }
 }

@@ -14,7 +14,7 @@ use crate::fact::Facts;
 use crate::finding::{Finding, FixKind, Status};
 use crate::host::Host;
 use crate::observe;
-use crate::render::text::Tense;
+use crate::render::text::{Part, Tense};
 
 /// The review; without a terminal all of it at once, and no question.
 pub fn dry_run(common: &Common) -> Result<Ending> {
@@ -23,7 +23,7 @@ pub fn dry_run(common: &Common) -> Result<Ending> {
     }
     let (_, baseline, facts) = look(common)?;
     let Some(assessment) = choose(common, &baseline, &facts)? else { return ending(common, &baseline, &facts) };
-    output::report(&assess::report(&facts, &assessment, None), common, Tense::Would)?;
+    output::part(&assess::report(&facts, &assessment, None), common, Part::Changes)?;
     eprintln!("Nothing was changed (--dry-run).");
     Ok(Ending::Drift)
 }
@@ -36,7 +36,7 @@ pub fn run(common: &Common) -> Result<Ending> {
     }
     let (host, baseline, facts) = look(common)?;
     let Some(assessment) = choose(common, &baseline, &facts)? else { return ending(common, &baseline, &facts) };
-    output::report(&assess::report(&facts, &assessment, None), common, Tense::Would)?;
+    output::part(&assess::report(&facts, &assessment, None), common, Part::Changes)?;
     apply::may_write(&host)?;
     if !prompt::confirm_typed("Apply these changes?", "yes")? {
         return Err(Error { kind: ErrorKind::Cancelled, ..Error::failure("nothing was changed") });
@@ -90,11 +90,7 @@ fn choose(common: &Common, baseline: &Baseline, facts: &Facts) -> Result<Option<
     if fixable.is_empty() {
         return Ok(None);
     }
-    // The changes follow once it is known which are wanted.
-    let mut findings_only = assess::report(facts, &all, None);
-    findings_only.changes.clear();
-    findings_only.activations.clear();
-    output::report(&findings_only, common, Tense::Would)?;
+    output::part(&assess::report(facts, &all, None), common, Part::Findings)?;
     let items: Vec<PickItem> = fixable
         .iter()
         .map(|finding| PickItem {

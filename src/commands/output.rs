@@ -8,7 +8,7 @@ use std::path::Path;
 use crate::cli::{Color, Common, Format};
 use crate::error::{Error, Result};
 use crate::render::json;
-use crate::render::text::{self, Tense, View};
+use crate::render::text::{self, Part, Tense, View};
 use crate::report::Report;
 
 /// Writes a report in the chosen format.
@@ -19,6 +19,14 @@ pub fn report(report: &Report, common: &Common, tense: Tense) -> Result<()> {
         Format::Text => text::review(report, &view(common, tense), &mut bytes),
     };
     written.map_err(|error| Error::failure(format!("cannot render the report: {error}")))?;
+    bytes_out(common, &bytes)
+}
+
+/// Writes a part of a report, between the questions of interactive mode.
+pub fn part(report: &Report, common: &Common, part: Part) -> Result<()> {
+    let mut bytes = Vec::new();
+    let view = View { part, options: None, ..view(common, Tense::Would) };
+    text::review(report, &view, &mut bytes).map_err(|error| Error::failure(format!("cannot render the report: {error}")))?;
     bytes_out(common, &bytes)
 }
 

@@ -1,19 +1,18 @@
 //! Text formats: pure text in, text out, no I/O.
 
 pub mod accounts;
+pub mod acl;
 pub mod argv;
 pub mod audit_cover;
 pub mod audit_rule;
 pub mod daemon_json;
 pub mod daemon_keys;
 pub mod daemon_lint;
-mod json_splice;
-pub mod json_text;
-
-pub mod acl;
 pub mod env_file;
 pub mod exec_line;
 pub mod exec_start;
+mod json_splice;
+pub mod json_text;
 pub mod mask;
 pub mod rules_d;
 pub mod specifier;

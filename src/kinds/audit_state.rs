@@ -4,6 +4,7 @@ use crate::baseline::control::{AuditState, AuditStateWant, Control};
 use crate::change::Edit;
 use crate::fact::{Fact, KernelAudit};
 use crate::finding::{Outcome, Verdict};
+use crate::formats::rules_d::Gravity;
 use crate::kinds::watch::audit_missing;
 use crate::kinds::{Context, not_applicable, unknown, verdict};
 use crate::observe::RULES_DIR;
@@ -95,17 +96,36 @@ fn loadable<'c>(control: &'c Control, context: &Context) -> Vec<Verdict<'c>> {
     }
     let loaded = &context.rules.loaded;
     let mut verdicts: Vec<Verdict> = Vec::new();
+    let needless = context.rules.needless();
+    if !needless.is_empty() {
+        let observed = format!("{} of harden's own file also in another file", crate::plan::count(needless.len(), "rule"));
+        let edits = needless.iter().cloned().map(Edit::AuditOnDisk).collect();
+        let mut verdict = verdict(control, RULES_DIR, Outcome::Fixable(edits), observed, desired);
+        verdict.evidence = needless.iter().map(|rule| format!("given twice: {rule}")).collect();
+        return vec![verdict];
+    }
     if let Some(stop) = &loaded.stop {
-        let help = "the load stops there, and every rule after it is lost; mend or remove that line".to_owned();
+        let lost = crate::plan::count(stop.lost.len(), "later rule");
+        let help = format!("the load stops there and {lost} never load; {}", stop.help);
         verdicts.push(verdict(control, stop.origin.to_string(), Outcome::Manual(help), stop.what.clone(), desired));
     }
-    for problem in &loaded.problems {
-        let help = "mend that line; harden does not change files of others".to_owned();
-        verdicts.push(verdict(control, problem.origin.to_string(), Outcome::Manual(help), problem.what.clone(), desired));
+    let merged = context.rules.merged.iter().flat_map(|merged| &merged.problems);
+    let mut notes = Vec::new();
+    for problem in merged.chain(&loaded.problems) {
+        let outcome = match problem.gravity {
+            Gravity::Refused => Outcome::Manual(problem.help.clone()),
+            Gravity::Unknown => Outcome::Unknown(problem.what.clone()),
+            Gravity::Surprise => {
+                notes.push(problem.to_string());
+                continue;
+            }
+        };
+        verdicts.push(verdict(control, problem.origin.to_string(), outcome, problem.what.clone(), desired));
     }
     if verdicts.is_empty() {
         let observed = format!("{} load", crate::plan::count(loaded.rules.len(), "rule"));
         verdicts.push(verdict(control, RULES_DIR, Outcome::Compliant { note: None }, observed, desired));
+        verdicts[0].evidence = notes;
     }
     verdicts
 }

@@ -10,7 +10,7 @@ use crate::change::Edit;
 use crate::fact::{Fact, Facts, FileKind, KernelAudit};
 use crate::finding::{Outcome, Verdict};
 use crate::formats::audit_cover::{Coverage, Ground, Watch, coverage};
-use crate::formats::audit_rule::{self, Account, Env, FieldId, Lookup, Machine, PathState, Perms, Rule};
+use crate::formats::audit_rule::{self, Account, Env, FieldId, Line, Lookup, Machine, PathState, Perms, Rule};
 use crate::formats::rules_d::{self, Flavour, Merged};
 use crate::kinds::place::{self, Resolved};
 use crate::kinds::{Context, docker_missing, not_applicable, unknown, verdict};
@@ -32,8 +32,7 @@ pub fn observe(want: &WatchWant, observer: &mut Observer) {
 pub fn observe_rule_paths(observer: &mut Observer) {
     let mut paths = Vec::new();
     let facts = observer.facts();
-    let nothing_known = Env { machine: Machine::native(), path_state: &|_| PathState::Other, account: &account };
-    let on_disk = merged(facts).map(|merged| merged.loaded(&nothing_known).rules).unwrap_or_default();
+    let on_disk = merged(facts).map(|merged| merged.loaded(&nothing_known()).rules).unwrap_or_default();
     let in_kernel = facts.audit.kernel.known().map(|kernel| kernel.rules.as_slice()).unwrap_or_default();
     for rule in on_disk.iter().map(|(rule, _)| rule).chain(in_kernel) {
         paths.extend(rule_path(rule));
@@ -48,6 +47,11 @@ pub fn observe_rule_paths(observer: &mut Observer) {
             observer.stat(parent);
         }
     }
+}
+
+/// What a line means where nothing was looked at.
+fn nothing_known() -> Env<'static> {
+    Env { machine: Machine::native(), path_state: &|_| PathState::Other, account: &account }
 }
 
 fn rule_path(rule: &Rule) -> Option<String> {
@@ -81,10 +85,28 @@ impl RulesOnDisk {
         Self { merged, loaded, own }
     }
 
-    /// Rules that other files than harden's own give.
+    /// Rules that other files than harden's own give, whether or not the load comes to them.
     pub fn of_others(&self) -> Vec<Rule> {
-        let own = self.own.as_deref();
-        self.loaded.rules.iter().filter(|(_, origin)| Some(origin.file.as_str()) != own).map(|(rule, _)| rule.clone()).collect()
+        self.written(|file| Some(file) != self.own.as_deref())
+    }
+
+    /// Rules of harden's own file that another file gives too: the kernel refuses the second one, and the load stops there.
+    pub fn needless(&self) -> Vec<Rule> {
+        let others = self.of_others();
+        self.written(|file| Some(file) == self.own.as_deref()).into_iter().filter(|rule| others.contains(rule)).collect()
+    }
+
+    fn written(&self, from: impl Fn(&str) -> bool) -> Vec<Rule> {
+        let Ok(merged) = &self.merged else { return Vec::new() };
+        let known = |line: &rules_d::MergedLine| {
+            let loaded = self.loaded.rules.iter().chain(self.loaded.stop.iter().flat_map(|stop| &stop.lost));
+            let found = loaded.filter(|(_, origin)| *origin == line.origin).map(|(rule, _)| rule.clone()).next();
+            found.or_else(|| match audit_rule::parse_line(&line.text, &nothing_known()) {
+                Line::Rule { rule, .. } => Some(rule),
+                _ => None,
+            })
+        };
+        merged.lines.iter().filter(|line| from(&line.origin.file)).filter_map(known).collect()
     }
 }
 

@@ -198,6 +198,7 @@ pub fn applied() -> Report {
         failed: false,
         msg: "4 changes made and verified".into(),
         transaction: Some("20261103T141502Z-7f3a".into()),
+        originals: None,
         diff: vec![AnsibleDiff {
             before_header: "/etc/docker/tls/server-key.pem".into(),
             after_header: "/etc/docker/tls/server-key.pem".into(),
@@ -396,6 +397,7 @@ fn outcome(changed: bool, msg: &str, transaction: Option<&str>) -> RunOutcome {
         failed: true,
         msg: msg.into(),
         transaction: transaction.map(Into::into),
+        originals: None,
         diff: vec![],
         activated: vec![],
     }

@@ -26,6 +26,17 @@ pub enum Tense {
     Did,
 }
 
+/// How much of the report is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// All of it.
+    All,
+    /// The findings: what would change depends on a choice yet to be made.
+    Findings,
+    /// What would change: the findings were shown before.
+    Changes,
+}
+
 /// How a report is shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct View {
@@ -41,6 +52,8 @@ pub struct View {
     pub quiet: bool,
     /// Plan or deed.
     pub tense: Tense,
+    /// How much of it.
+    pub part: Part,
     /// The options of this run (`-b essential`), to be repeated in the command suggested at the end; `None`: suggest none.
     pub options: Option<String>,
 }
@@ -49,7 +62,7 @@ impl Default for View {
     /// Without colours, 80 columns, ASCII, no suggestion.
     fn default() -> Self {
         let (color, utf8, verbose, quiet) = (false, false, false, false);
-        Self { color, width: USUAL_WIDTH, utf8, verbose, quiet, tense: Tense::Would, options: None }
+        Self { color, width: USUAL_WIDTH, utf8, verbose, quiet, tense: Tense::Would, part: Part::All, options: None }
     }
 }
 
@@ -91,17 +104,22 @@ fn terminal_width(out: impl AsFd) -> Option<usize> {
 pub fn review(report: &Report, view: &View, out: &mut dyn Write) -> io::Result<()> {
     let page = &mut Page::new(out, view.color, view.width);
     if !view.quiet {
-        if !report.host.hostname.is_empty() {
+        if view.part != Part::Changes && !report.host.root.is_empty() {
             header(report, page)?;
         }
         if view.tense == Tense::Did {
             changes::section(report, view, page)?;
         }
-        findings::section(report, view, page)?;
-        if view.tense == Tense::Would {
+        if view.part != Part::Changes {
+            findings::section(report, view, page)?;
+        }
+        if view.tense == Tense::Would && view.part != Part::Findings {
             changes::section(report, view, page)?;
         }
         page.blank()?;
+    }
+    if view.part == Part::Changes {
+        return Ok(());
     }
     let failed = report.outcome.as_ref().is_some_and(|outcome| outcome.failed);
     if !report.findings.is_empty() {
@@ -128,12 +146,18 @@ fn header(report: &Report, page: &mut Page) -> io::Result<()> {
     let manager = if host.service_manager == "none" { "no service manager" } else { &host.service_manager };
     let about = match host.root.as_str() {
         "/" => format!(": {}; {}; {manager}", docker(&host.docker), audit(&host.audit)),
-        root => format!(": the image tree {root}; {manager}"),
+        _ if host.hostname.is_empty() => ": an image tree".into(),
+        root => format!(": the image tree {root}"),
     };
-    page.item(0, span(FAINT, "Host"), LABEL, &[span(STRONG, &host.hostname), plain(about)])?;
+    page.item(0, span(FAINT, "Host"), LABEL, &[span(STRONG, name(report)), plain(about)])?;
     let digest: String = report.baseline.digest.chars().take(12).collect();
     let digest = span(FAINT, format!(" ({digest})"));
     page.item(0, span(FAINT, "Baseline"), LABEL, &[span(STRONG, &report.baseline.name), digest])
+}
+
+/// The host's name; an image tree without one goes by its path.
+fn name(report: &Report) -> &str {
+    if report.host.hostname.is_empty() { &report.host.root } else { &report.host.hostname }
 }
 
 fn docker(docker: &Docker) -> String {
@@ -162,7 +186,7 @@ fn audit(audit: &Audit) -> String {
 /// The line to remember: `web-1: 3 not as wanted (1 critical, 2 high; 1 by hand), 12 compliant`.
 fn summary(report: &Report, page: &mut Page) -> io::Result<()> {
     let counts = &report.summary;
-    let mut text = vec![span(STRONG, &report.host.hostname), plain(": ")];
+    let mut text = vec![span(STRONG, name(report)), plain(": ")];
     if counts.has_drift() {
         let worst = findings::by_severity(&report.findings);
         let style = if worst.iter().any(|(severity, _)| *severity >= Severity::High) { BAD } else { WARN };
@@ -193,7 +217,8 @@ fn result(outcome: &RunOutcome, view: &View, page: &mut Page) -> io::Result<()> 
     page.line(0, &[sign, plain(" "), span(STRONG, &outcome.msg)])?;
     match &outcome.transaction {
         Some(id) if !view.quiet => {
-            let text = [plain("kept as transaction "), span(STRONG, id), plain("; harden history lists it")];
+            let place = outcome.originals.as_ref().map(|place| format!(", in {place}")).unwrap_or_default();
+            let text = [plain("kept as transaction "), span(STRONG, id), plain(place)];
             page.item(0, span(FAINT, "Originals"), LABEL, &text)
         }
         _ => Ok(()),
