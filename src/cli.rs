@@ -104,6 +104,29 @@ pub enum Command {
         #[arg(long)]
         keep_going: bool,
     },
+    /// Undo a transaction, the newest by default.
+    Rollback {
+        /// Which one; `harden history` lists them.
+        #[arg(value_name = "ID")]
+        id: Option<String>,
+        /// Ask nothing.
+        #[arg(short, long)]
+        yes: bool,
+        /// Also put back what someone changed since; what it is now is kept in the new transaction.
+        #[arg(long)]
+        force: bool,
+    },
+    /// What was done here, and how it ended.
+    History {
+        /// Show this one with its diffs.
+        #[arg(value_name = "ID")]
+        id: Option<String>,
+        /// Take away old ones: all but the newest 20 and those of the last 90 days.
+        #[arg(long)]
+        prune: bool,
+    },
+    /// Put back what a run that was cut short had begun (every `apply` does it first).
+    Recover,
     /// Write an artifact for an image build.
     Generate {
         /// Which one.

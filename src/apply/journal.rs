@@ -28,6 +28,10 @@ use crate::plan::Plan;
 /// Format of `originals.json` and of the journal's first record.
 pub const SCHEMA: &str = "harden/transaction/1";
 /// Originals may be as large as what is written.
+/// The newest transactions are kept, however old.
+const KEEP_NEWEST: usize = 20;
+/// Younger ones are kept, however many.
+const KEEP_DAYS: i64 = 90;
 const MAX_DOCUMENT: usize = 64 << 20;
 const PRIVATE_DIR: u32 = 0o700;
 const PUBLIC_DIR: u32 = 0o755;
@@ -161,6 +165,32 @@ impl<'r> StateDir<'r> {
         Ok(Journal { root: self.root, writer, path, file, originals: Originals::new(), begun: Vec::new(), rules: Vec::new() })
     }
 
+    /// Takes away transactions that are neither among the newest [`KEEP_NEWEST`] nor younger than [`KEEP_DAYS`], never an
+    /// unfinished one. Returns how many.
+    pub fn prune(&self) -> Result<usize> {
+        let ids = transactions(self.root, &self.path);
+        let old = &ids[..ids.len().saturating_sub(KEEP_NEWEST)];
+        let limit = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(24 * KEEP_DAYS);
+        let limit = limit.strftime("%Y%m%dT%H%M%SZ").to_string();
+        let mut removed = 0;
+        // Ids begin with their time, so they compare by it.
+        for id in old.iter().filter(|id| id.as_str() < limit.as_str()) {
+            let path = format!("{}/transactions/{id}", self.path);
+            let closed = |record: &Record| matches!(record, Record::Closed { .. });
+            if !records(self.root, &path).is_some_and(|records| records.iter().any(closed)) {
+                continue;
+            }
+            let writer = Writer::new(self.root);
+            for name in self.root.list(&path).known().cloned().unwrap_or_default().into_iter().map(|name| format!("{path}/{name}")).chain([path.clone()]) {
+                if let Some(state) = writer.state(&name)? {
+                    writer.remove(&name, &state)?;
+                }
+            }
+            removed += 1;
+        }
+        Ok(removed)
+    }
+
     /// Transactions that never ended, oldest first, with what they had begun.
     pub fn unfinished(&self) -> Result<Vec<(Journal<'r>, Plan)>> {
         let mut found = Vec::new();
@@ -171,7 +201,7 @@ impl<'r> StateDir<'r> {
                 continue;
             }
             // Without plan and originals nothing was touched: they are on disk before the first record.
-            let (Some(plan), Some(originals)) = (document::<Plan>(self.root, &path, "plan.json"), originals(self.root, &path))
+            let (Some(plan), Some(originals)) = (plan(self.root, &path), originals(self.root, &path))
             else {
                 continue;
             };
@@ -203,13 +233,18 @@ pub fn originals(root: &Root, transaction: &str) -> Option<OriginalsDocument> {
     document(root, transaction, "originals.json")
 }
 
+/// The plan of one transaction, where it can be read.
+pub fn plan(root: &Root, transaction: &str) -> Option<Plan> {
+    document(root, transaction, "plan.json")
+}
+
 fn document<T: for<'de> Deserialize<'de>>(root: &Root, transaction: &str, name: &str) -> Option<T> {
     let fact = root.look(&format!("{transaction}/{name}"), Want::Content { limit: MAX_DOCUMENT });
     serde_json::from_slice(&fact.known()?.content.as_ref()?.0).ok()
 }
 
 /// All whole records; a line that a power cut left half written is no record.
-fn records(root: &Root, transaction: &str) -> Option<Vec<Record>> {
+pub fn records(root: &Root, transaction: &str) -> Option<Vec<Record>> {
     let fact = root.look(&format!("{transaction}/journal.jsonl"), Want::Content { limit: MAX_DOCUMENT });
     let content = fact.known()?.content.clone()?;
     Some(content.0.split(|&byte| byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect())

@@ -30,7 +30,7 @@ pub fn run(common: &Common, yes: bool, keep_going: bool) -> Result<Ending> {
         );
     }
     let state = StateDir::lock(&host.root, &state_dir(common))?;
-    recover::unfinished(&state, &mut |text| progress(common, text))?;
+    recover::unfinished(&host, &state, &mut |text| progress(common, text))?;
     let facts = observe::observe(&host, &baseline)?;
     let assessment = assess(common, &baseline, &facts)?;
     if let (Some(withheld), false) = (assessment.plan.withheld.first(), keep_going) {

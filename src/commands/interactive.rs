@@ -42,7 +42,7 @@ pub fn run(common: &Common) -> Result<Ending> {
         return Err(Error { kind: ErrorKind::Cancelled, ..Error::failure("nothing was changed") });
     }
     let state = StateDir::lock(&host.root, &apply::state_dir(common))?;
-    if recover::unfinished(&state, &mut |text| apply::progress(common, text))? > 0 {
+    if recover::unfinished(&host, &state, &mut |text| apply::progress(common, text))? > 0 {
         return Err(Error::failure(
             "an earlier run was cut short; what it had begun was put back, so what you saw is no longer true",
         )
