@@ -194,7 +194,11 @@ impl Observer<'_> {
         self.effective = None;
         let running_config = self.effective().0.running.as_ref().map(|flags| flags.config_file.clone());
         let config = running_config.unwrap_or(unit_config);
-        let config = config.filter(|path| path.starts_with('/')).unwrap_or_else(|| DEFAULT_CONFIG_FILE.into());
+        let config = config.unwrap_or_else(|| DEFAULT_CONFIG_FILE.into());
+        if !config.starts_with('/') {
+            let why = format!("dockerd was started with the relative path --config-file {config}; give it an absolute one");
+            self.facts.files.insert(config.clone(), Fact::Unknown(why));
+        }
         self.read(&config);
         self.facts.daemon.config_file = config;
         self.facts.daemon.installed = self.docker_installed();

@@ -148,7 +148,11 @@ fn meta(image: &FileImage) -> Meta {
 /// Puts everything back after a failure, and says what happened.
 fn put_back(journal: &mut Journal, run: &Run, originals: &Originals, activated: &[Action], error: Error) -> Error {
     let mut stuck = undo(journal, run.plan, originals);
-    for action in activated.iter().filter(|action| **action != Action::AuditLoad) {
+    // A restart reads everything; a dockerd that did not survive one can't be told to reload.
+    let restarted = activated.contains(&Action::DockerRestart);
+    let reloads = |action: Action| action == Action::DockerReload && !restarted;
+    let others = [Action::SystemdReload, Action::DockerRestart];
+    for action in activated.iter().filter(|action| others.contains(action) || reloads(**action)) {
         if let Err(error) = activate::activate(run.host, *action) {
             stuck.push(error);
         }

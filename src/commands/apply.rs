@@ -104,7 +104,7 @@ pub fn carry_out(
         Ok(open)
     };
     let run = transaction::Run { host, plan, progress: &mut |text| progress(common, text), verify: &mut verify };
-    let activated = transaction::run(&mut journal, run)?;
+    let activated = transaction::run(&mut journal, run).map_err(|error| with_what_dockerd_keeps(host, facts, error))?;
     let msg = format!("{} made", crate::plan::count(plan.changes.len(), "change"));
     let (facts, after) = last.unwrap_or_else(|| (facts.clone(), assessment.clone()));
     // The findings are those of afterwards, the changes those that were made.
@@ -114,6 +114,25 @@ pub fn carry_out(
         &done,
         Some(RunOutcome { originals: Some(originals), ..outcome(plan, Some(id), activated, &msg) }),
     ))
+}
+
+/// A reload does not take back what the file no longer says, so undoing leaves it in force: that is part of how things stand.
+fn with_what_dockerd_keeps(host: &Host, before: &Facts, error: Error) -> Error {
+    let Some(before) = before.daemon.api.known() else { return error };
+    let answer = host.ask();
+    let Some(now) = answer.api.known() else { return error };
+    let kept: Vec<String> = [("live-restore", before.live_restore, now.live_restore), ("debug", before.debug, now.debug)]
+        .into_iter()
+        .filter(|(_, before, now)| before != now)
+        .filter_map(|(key, _, now)| Some(format!("{key}: {}", now?)))
+        .collect();
+    match kept.is_empty() {
+        true => error,
+        false => {
+            let what = format!("{}; the running dockerd keeps {} until it is restarted", error.what, kept.join(" and "));
+            Error { what, ..error }
+        }
+    }
 }
 
 /// What was to be fixed and is not, in words. What waits for something that the user has to do does not count.
