@@ -44,6 +44,14 @@ pub fn observe(host: &Host, baseline: &Baseline) -> Result<Facts> {
     Ok(observer.facts)
 }
 
+/// Looks at the machine and dockerd only.
+pub fn observe_docker(host: &Host) -> Facts {
+    let mut observer = Observer { host, facts: Facts { schema: SCHEMA.into(), ..Facts::default() }, effective: None };
+    observer.machine();
+    observer.docker();
+    observer.facts
+}
+
 /// What was looked at so far, and the way to look further.
 pub struct Observer<'h> {
     host: &'h Host,

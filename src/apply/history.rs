@@ -64,9 +64,8 @@ impl Transaction {
 
     /// How it ended, given all the others.
     pub fn state(&self, all: &[Transaction]) -> State {
-        let undone_by = all.iter().find(|other| {
-            other.plan.undoes.as_deref() == Some(&self.id) && other.outcome() == Some("committed")
-        });
+        let undone_by =
+            all.iter().find(|other| other.plan.undoes.as_deref() == Some(&self.id) && other.outcome() == Some("committed"));
         match (undone_by, self.outcome()) {
             (Some(other), _) => State::RolledBack(other.id.clone()),
             (None, Some("committed")) => State::Committed,
@@ -96,7 +95,9 @@ pub fn list(root: &Root, state_dir: &str) -> Result<Vec<Transaction>> {
     let ids = match root.list(&format!("{state_dir}/transactions")) {
         Fact::Known(ids) => ids,
         Fact::Absent => Vec::new(),
-        Fact::Unknown(why) => return Err(Error::failure(why).at(root.shown(state_dir)).help("only root may read it: sudo harden history")),
+        Fact::Unknown(why) => {
+            return Err(Error::failure(why).at(root.shown(state_dir)).help("only root may read it: sudo harden history"));
+        }
     };
     Ok(ids.into_iter().filter_map(|id| read(root, state_dir, &id)).collect())
 }
@@ -131,7 +132,13 @@ pub struct Conflict {
 ///
 /// # Errors
 /// When a file can't be read.
-pub fn reverse(root: &Root, transaction: &Transaction, kernel: &Fact<KernelAudit>, force: bool, hostname: &str) -> Result<Reverse> {
+pub fn reverse(
+    root: &Root,
+    transaction: &Transaction,
+    kernel: &Fact<KernelAudit>,
+    force: bool,
+    hostname: &str,
+) -> Result<Reverse> {
     let writer = Writer::new(root);
     let (mut changes, mut conflicts) = (Vec::new(), Vec::new());
     for change in transaction.plan.changes.iter().rev() {

@@ -162,7 +162,16 @@ impl<'r> StateDir<'r> {
             &format!("{path}/journal.jsonl"),
             OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_APPEND,
         )?;
-        Ok(Journal { root: self.root, writer, path, file, originals: Originals::new(), begun: Vec::new(), rules: Vec::new() })
+        Ok(Journal {
+            root: self.root,
+            writer,
+            path,
+            file,
+            originals: Originals::new(),
+            begun: Vec::new(),
+            rules: Vec::new(),
+            activated: Vec::new(),
+        })
     }
 
     /// Takes away transactions that are neither among the newest [`KEEP_NEWEST`] nor younger than [`KEEP_DAYS`], never an
@@ -181,7 +190,16 @@ impl<'r> StateDir<'r> {
                 continue;
             }
             let writer = Writer::new(self.root);
-            for name in self.root.list(&path).known().cloned().unwrap_or_default().into_iter().map(|name| format!("{path}/{name}")).chain([path.clone()]) {
+            for name in self
+                .root
+                .list(&path)
+                .known()
+                .cloned()
+                .unwrap_or_default()
+                .into_iter()
+                .map(|name| format!("{path}/{name}"))
+                .chain([path.clone()])
+            {
                 if let Some(state) = writer.state(&name)? {
                     writer.remove(&name, &state)?;
                 }
@@ -201,8 +219,7 @@ impl<'r> StateDir<'r> {
                 continue;
             }
             // Without plan and originals nothing was touched: they are on disk before the first record.
-            let (Some(plan), Some(originals)) = (plan(self.root, &path), originals(self.root, &path))
-            else {
+            let (Some(plan), Some(originals)) = (plan(self.root, &path), originals(self.root, &path)) else {
                 continue;
             };
             let file = open_in(self.root, &format!("{path}/journal.jsonl"), OFlag::O_WRONLY | OFlag::O_APPEND)?;
@@ -214,6 +231,7 @@ impl<'r> StateDir<'r> {
                 originals: Originals::new(),
                 begun: Vec::new(),
                 rules: Vec::new(),
+                activated: Vec::new(),
             };
             journal.originals = originals.files.into_iter().map(|original| (original.change, original.state)).collect();
             records.iter().for_each(|record| journal.remember(record));
@@ -259,6 +277,7 @@ pub struct Journal<'r> {
     originals: Originals,
     begun: Vec<String>,
     rules: Vec<Rule>,
+    activated: Vec<Action>,
 }
 
 impl<'r> Journal<'r> {
@@ -320,6 +339,7 @@ impl<'r> Journal<'r> {
             Record::Intent { change } => self.begun.push(change.clone()),
             Record::AddingRule { rule } => self.rules.push(rule.clone()),
             Record::RuleWasThere { rule } => self.rules.retain(|added| added != rule),
+            Record::Activating { action } => self.activated.push(*action),
             Record::Undone { change } => self.begun.retain(|begun| begun != change),
             _ => {}
         }
@@ -338,6 +358,11 @@ impl<'r> Journal<'r> {
     /// Changes that were begun and not undone.
     pub fn begun(&self) -> &[String] {
         &self.begun
+    }
+
+    /// Activations that were (perhaps) carried out.
+    pub fn activated(&self) -> &[Action] {
+        &self.activated
     }
 
     /// Rules that were (perhaps) added to the kernel.

@@ -16,7 +16,7 @@ pub fn unfinished(host: &Host, state: &StateDir, progress: &mut dyn FnMut(&str))
         progress(&format!("undoing the unfinished transaction {}", journal.id()));
         let originals = journal.originals().clone();
         let mut stuck = transaction::undo(&mut journal, &plan, &originals);
-        transaction::activate_old(host, &plan, &journal, &mut stuck);
+        stuck.extend(transaction::reactivate(host, journal.activated()));
         let outcome = if stuck.is_empty() { "undone" } else { "stuck" };
         journal.append(&Record::Closed { outcome: outcome.into() })?;
         if let Some(error) = Error::all(stuck) {

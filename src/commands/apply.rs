@@ -91,9 +91,6 @@ pub fn carry_out(
         };
         return Ok(assess::report(facts, assessment, Some(outcome(plan, None, Vec::new(), msg))));
     }
-    crate::signal::hold();
-    let mut journal = state.begin(&transaction_id())?;
-    let (id, originals) = (journal.id().to_owned(), journal.path().display().to_string());
     let mut last: Option<(Facts, Assessment)> = None;
     let mut verify = || {
         let facts = observe::observe(host, baseline)?;
@@ -103,17 +100,45 @@ pub fn carry_out(
         last = Some((facts, after));
         Ok(open)
     };
-    let run = transaction::Run { host, plan, progress: &mut |text| progress(common, text), verify: &mut verify };
-    let activated = transaction::run(&mut journal, run).map_err(|error| with_what_dockerd_keeps(host, facts, error))?;
-    let msg = format!("{} made", crate::plan::count(plan.changes.len(), "change"));
+    let outcome =
+        execute(common, host, state, plan, &mut verify).map_err(|error| with_what_dockerd_keeps(host, facts, error))?;
     let (facts, after) = last.unwrap_or_else(|| (facts.clone(), assessment.clone()));
     // The findings are those of afterwards, the changes those that were made.
     let done = Assessment { findings: after.findings, plan: plan.clone() };
-    Ok(assess::report(
-        &facts,
-        &done,
-        Some(RunOutcome { originals: Some(originals), ..outcome(plan, Some(id), activated, &msg) }),
-    ))
+    Ok(assess::report(&facts, &done, Some(outcome)))
+}
+
+/// Applies the plan that undoes a transaction.
+///
+/// # Errors
+/// As for [`carry_out`].
+pub fn undo(common: &Common, host: &Host, state: &StateDir, facts: &Facts, assessment: &Assessment) -> Result<Report> {
+    let plan = &assessment.plan;
+    if plan.changes.is_empty() {
+        let msg = "nothing to undo: everything is as it was before";
+        return Ok(assess::report(facts, assessment, Some(outcome(plan, None, Vec::new(), msg))));
+    }
+    // Whether each file is as it was is checked as it is written; what else could be looked at is the daemon, and it answered.
+    let outcome = execute(common, host, state, plan, &mut || Ok(Vec::new()))?;
+    Ok(assess::report(facts, assessment, Some(outcome)))
+}
+
+fn execute(
+    common: &Common,
+    host: &Host,
+    state: &StateDir,
+    plan: &Plan,
+    verify: &mut dyn FnMut() -> Result<Vec<String>>,
+) -> Result<RunOutcome> {
+    crate::signal::hold();
+    let mut journal = state.begin(&transaction_id())?;
+    let (id, originals) = (journal.id().to_owned(), journal.path().display().to_string());
+    let run = transaction::Run { host, plan, progress: &mut |text| progress(common, text), verify };
+    let activated = transaction::run(&mut journal, run)?;
+    // Old ones are only in the way; that they could not be taken away is no failure of this run.
+    let _ = state.prune();
+    let msg = format!("{} made", crate::plan::count(plan.changes.len(), "change"));
+    Ok(RunOutcome { originals: Some(originals), ..outcome(plan, Some(id), activated, &msg) })
 }
 
 /// A reload does not take back what the file no longer says, so undoing leaves it in force: that is part of how things stand.

@@ -21,7 +21,9 @@ pub fn run(common: &Common, id: Option<&str>, yes: bool, force: bool) -> Result<
     let host = open_host(common)?;
     apply::may_write(&host)?;
     if !yes && !(std::io::stdin().is_terminal() && std::io::stdout().is_terminal()) {
-        return Err(Error::usage("rollback asks before it changes anything, and there is no terminal to ask on").help("give --yes"));
+        return Err(
+            Error::usage("rollback asks before it changes anything, and there is no terminal to ask on").help("give --yes")
+        );
     }
     let state_dir = apply::state_dir(common);
     let state = StateDir::lock(&host.root, &state_dir)?;
@@ -34,7 +36,8 @@ pub fn run(common: &Common, id: Option<&str>, yes: bool, force: bool) -> Result<
     let facts = observe::observe_docker(&host);
     let reverse = history::reverse(&host.root, transaction, &host.kernel_audit(), force, &facts.host.hostname)?;
     for conflict in &reverse.conflicts {
-        let left = if force { "put back all the same (--force); what it is now is kept in the transaction" } else { "left alone" };
+        let left =
+            if force { "put back all the same (--force); what it is now is kept in the transaction" } else { "left alone" };
         eprintln!("harden: {} was changed since: {}; {left}", conflict.target, conflict.how);
     }
     stops_containers(common, &facts, &reverse.plan)?;
@@ -57,17 +60,20 @@ pub fn run(common: &Common, id: Option<&str>, yes: bool, force: bool) -> Result<
 
 /// The old configuration may be one without live-restore: then its restart stops what runs.
 fn stops_containers(common: &Common, facts: &Facts, plan: &crate::plan::Plan) -> Result<()> {
-    let restarts = plan.activations.iter().any(|activation| activation.action == Action::DockerRestart && activation.by_hand.is_none());
+    let restarts =
+        plan.activations.iter().any(|activation| activation.action == Action::DockerRestart && activation.by_hand.is_none());
     let running = facts.daemon.api.known().and_then(|api| api.containers_running).unwrap_or(0);
     if !restarts || running == 0 || Risk::from(common.max_risk) == Risk::Disruptive {
         return Ok(());
     }
     let stays = plan.changes.iter().all(|change| match &change.effect {
-        crate::change::Effect::File { path, after, .. } if *path == facts.daemon.config_file => after.as_ref().is_some_and(|after| {
-            let content = after.content.as_ref().map(|content| content.0.as_slice()).unwrap_or_default();
-            crate::formats::daemon_json::Document::parse(content)
-                .is_ok_and(|document| document.value().get("live-restore") == Some(&serde_json::Value::Bool(true)))
-        }),
+        crate::change::Effect::File { path, after, .. } if *path == facts.daemon.config_file => {
+            after.as_ref().is_some_and(|after| {
+                let content = after.content.as_ref().map(|content| content.0.as_slice()).unwrap_or_default();
+                crate::formats::daemon_json::Document::parse(content)
+                    .is_ok_and(|document| document.value().get("live-restore") == Some(&serde_json::Value::Bool(true)))
+            })
+        }
         _ => true,
     });
     if stays {
