@@ -95,8 +95,11 @@ pub enum Command {
     },
     /// Assess, and print the plan with its diffs; -o saves it.
     Plan,
-    /// Bring the host to the baseline.
+    /// Bring the host to the baseline, or apply a plan that was saved and reviewed.
     Apply {
+        /// A plan saved by `harden plan -o PLAN`: exactly that is applied, or refused where the host has changed since.
+        #[arg(value_name = "PLAN", conflicts_with_all = ["baseline", "set", "only", "skip"])]
+        plan: Option<PathBuf>,
         /// Ask nothing.
         #[arg(short, long)]
         yes: bool,

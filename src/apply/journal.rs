@@ -21,6 +21,7 @@ use crate::error::{Error, Result};
 use crate::fact::Fact;
 use crate::file_state::FileState;
 use crate::formats::audit_rule::Rule;
+use crate::formats::mask;
 use crate::host::fs::{Root, Want};
 use crate::host::walk::Walked;
 use crate::plan::Plan;
@@ -318,7 +319,7 @@ impl<'r> Journal<'r> {
             schema: SCHEMA.into(),
             time: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
             by: format!("uid {}{user}", nix::unistd::getuid()),
-            command: std::env::args().next().unwrap_or_default(),
+            command: std::env::args().map(|word| mask::mask_text(&word)).collect::<Vec<_>>().join(" "),
         })
     }
 

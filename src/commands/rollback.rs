@@ -1,15 +1,13 @@
 //! `harden rollback` and `harden recover`: undo a transaction; finish off one that was cut short.
 
-use std::io::IsTerminal;
-
 use crate::apply::journal::StateDir;
 use crate::apply::{history, recover};
 use crate::assess::Assessment;
 use crate::baseline::control::Risk;
 use crate::change::Action;
 use crate::cli::Common;
-use crate::commands::{Ending, apply, open_host, output, prompt};
-use crate::error::{Error, ErrorKind, Result};
+use crate::commands::{Ending, apply, open_host, output};
+use crate::error::{Error, Result};
 use crate::fact::Facts;
 use crate::host::Host;
 use crate::observe;
@@ -20,11 +18,7 @@ use crate::report::{Report, RunOutcome};
 pub fn run(common: &Common, id: Option<&str>, yes: bool, force: bool) -> Result<Ending> {
     let host = open_host(common)?;
     apply::may_write(&host)?;
-    if !yes && !(std::io::stdin().is_terminal() && std::io::stdout().is_terminal()) {
-        return Err(
-            Error::usage("rollback asks before it changes anything, and there is no terminal to ask on").help("give --yes")
-        );
-    }
+    apply::may_ask("rollback", yes)?;
     let state_dir = apply::state_dir(common);
     let state = StateDir::lock(&host.root, &state_dir)?;
     recover::unfinished(&host, &state, &mut |text| apply::progress(common, text))?;
@@ -45,9 +39,7 @@ pub fn run(common: &Common, id: Option<&str>, yes: bool, force: bool) -> Result<
     if !yes && !assessment.plan.is_empty() {
         let report = crate::assess::report(&facts, &assessment, None);
         output::part(&report, common, crate::render::text::Part::Changes)?;
-        if !prompt::confirm_typed("Undo these changes?", "yes")? {
-            return Err(Error { kind: ErrorKind::Cancelled, ..Error::failure("nothing was changed") });
-        }
+        apply::confirm("Undo these changes?")?;
     }
     let report = apply::undo(common, &host, &state, &facts, &assessment)?;
     output::report(&report, common, Tense::Did)?;
