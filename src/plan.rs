@@ -53,6 +53,9 @@ pub struct Plan {
     pub root: String,
     /// The baseline.
     pub baseline: BaselineRef,
+    /// The transaction that it undoes, if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undoes: Option<String>,
     /// The findings that it fixes.
     pub fixes: Vec<FixRef>,
     /// What is written, in this order.
@@ -164,6 +167,7 @@ pub fn fold(
         hostname: host.hostname.clone(),
         root: host.root.clone(),
         baseline,
+        undoes: None,
         fixes,
         changes,
         activations,
@@ -297,6 +301,7 @@ impl Folding<'_, '_, '_> {
             uid: draft.uid.unwrap_or(uid),
             gid: draft.gid.unwrap_or(gid),
             content: content.or_else(|| before_content.clone()),
+            xattrs: None,
         };
         let before = before.map(|before| FileImage { content: before_content, ..before });
         if before.as_ref() == Some(&after) {
@@ -307,7 +312,7 @@ impl Folding<'_, '_, '_> {
         }
         let real = fact.as_ref().map_or(path, |fact| fact.real_path.as_str()).to_owned();
         let summary = summary(draft, before.as_ref(), &after);
-        self.push(summary, Effect::File { path: real, before, after }, &draft.verdicts);
+        self.push(summary, Effect::File { path: real, before, after: Some(after) }, &draft.verdicts);
         Ok(())
     }
 
@@ -323,8 +328,8 @@ impl Folding<'_, '_, '_> {
             }
         }
         for dir in missing.into_iter().rev() {
-            let after = FileImage { kind: FileKind::Dir, mode: NEW_DIR_MODE, uid: 0, gid: 0, content: None };
-            self.push("create the directory".into(), Effect::File { path: dir, before: None, after }, verdicts);
+            let after = FileImage { kind: FileKind::Dir, mode: NEW_DIR_MODE, uid: 0, gid: 0, content: None, xattrs: None };
+            self.push("create the directory".into(), Effect::File { path: dir, before: None, after: Some(after) }, verdicts);
         }
         Ok(())
     }
@@ -390,7 +395,7 @@ impl Folding<'_, '_, '_> {
         }
         let (rules, verdicts): (Vec<_>, Vec<_>) = kernel.into_iter().unzip();
         let summary = format!("add {} to the kernel's list; nothing is removed", count(rules.len(), "rule"));
-        self.push(summary, Effect::AuditKernel { add: rules }, &verdicts);
+        self.push(summary, Effect::AuditKernel { add: rules, remove: Vec::new() }, &verdicts);
     }
 
     fn push(&mut self, summary: String, effect: Effect, verdicts: &[usize]) {

@@ -58,6 +58,11 @@ pub enum Record {
         /// The rule.
         rule: Rule,
     },
+    /// The kernel had this rule already: undoing must leave it.
+    RuleWasThere {
+        /// The rule.
+        rule: Rule,
+    },
     /// This change is complete.
     Done {
         /// Its id.
@@ -279,6 +284,7 @@ impl<'r> Journal<'r> {
         match record {
             Record::Intent { change } => self.begun.push(change.clone()),
             Record::AddingRule { rule } => self.rules.push(rule.clone()),
+            Record::RuleWasThere { rule } => self.rules.retain(|added| added != rule),
             Record::Undone { change } => self.begun.retain(|begun| begun != change),
             _ => {}
         }
