@@ -319,7 +319,9 @@ fn daemon_json() -> impl Strategy<Value = Vec<u8>> {
     );
     let broken = proptest::option::weighted(
         0.2,
-        proptest::sample::select(vec!["comment", "comma", "bom", "utf16", "array", "twice", "cut", "latin1", "nul", "after", "keep"]),
+        proptest::sample::select(vec![
+            "comment", "comma", "bom", "utf16", "array", "twice", "cut", "latin1", "nul", "after", "keep",
+        ]),
     );
     let members = proptest::collection::vec(member(), 0..6);
     (members, style, broken).prop_map(|(mut members, (newline, indent, colon, last), broken)| {
@@ -468,7 +470,9 @@ fn looking_never_writes(tree: &Tree, baseline: &str) -> Law {
         let ran = tree.harden(&[args, &["-b", baseline, "--max-risk", "disruptive"]].concat());
         law!(ran.code == check.code, "{args:?} ends otherwise than check: {ran}");
     }
-    for args in [&["explain", "daemon-live-restore"][..], &["generate", "daemon.json", "-b", baseline], &["generate", "audit.rules"]] {
+    for args in
+        [&["explain", "daemon-live-restore"][..], &["generate", "daemon.json", "-b", baseline], &["generate", "audit.rules"]]
+    {
         let ran = tree.harden(args);
         law!(ran.code == 0 || ran.code == 1, "{ran}");
     }
@@ -521,7 +525,12 @@ fn only_tighter(before: &Snapshot, after: &Snapshot) -> Law {
     for (path, old) in &before.0 {
         let Some(new) = after.0.get(path) else { continue };
         law!(new.mode & 0o7777 & !old.mode == 0, "{path} got a permission: {:o} became {:o}", old.mode, new.mode);
-        law!(old.mode & libc::S_IFMT == new.mode & libc::S_IFMT, "{path} is of another kind: {:o} became {:o}", old.mode, new.mode);
+        law!(
+            old.mode & libc::S_IFMT == new.mode & libc::S_IFMT,
+            "{path} is of another kind: {:o} became {:o}",
+            old.mode,
+            new.mode
+        );
         let (old, new): (BTreeMap<_, _>, BTreeMap<_, _>) = (own(old), own(new));
         law!(old == new, "{path} lost or got an attribute");
     }

@@ -209,7 +209,8 @@ impl Ran {
     #[track_caller]
     pub fn document(&self) -> Value {
         let mut documents = serde_json::Deserializer::from_slice(&self.out).into_iter::<Value>();
-        let document = documents.next().unwrap_or_else(|| panic!("no document: {self}")).unwrap_or_else(|e| panic!("{e}: {self}"));
+        let document =
+            documents.next().unwrap_or_else(|| panic!("no document: {self}")).unwrap_or_else(|e| panic!("{e}: {self}"));
         assert!(documents.next().is_none(), "more than one document: {self}");
         fits_schema(&document, self);
         document
