@@ -2,10 +2,11 @@
 
 use crate::baseline::Baseline;
 use crate::baseline::control::Risk;
-use crate::change::{Action, Edit, Effect};
+use crate::change::{Action, Edit, Effect, FileImage};
 use crate::error::Result;
 use crate::fact::Facts;
 use crate::finding::{Finding, Fix, FixKind, Outcome, Status, Verdict};
+use crate::formats::audit_rule::Rule;
 use crate::formats::daemon_json::Op;
 use crate::kinds::{self, Context};
 use crate::plan::{self, Folded, Plan};
@@ -43,17 +44,18 @@ pub fn assess(baseline: &Baseline, facts: &Facts, limits: &Limits) -> Result<Ass
     let now = jiff::Timestamp::now();
     let today = now.to_zoned(jiff::tz::TimeZone::UTC).date();
 
-    let restart = restart_risk(&verdicts, facts);
     let waivers: Vec<_> = verdicts.iter().map(|verdict| baseline.waiver(&verdict.control.id, &verdict.target, today)).collect();
-    let chosen: Vec<usize> = (0..verdicts.len())
+    let wanted: Vec<usize> = (0..verdicts.len())
         .filter(|&index| {
             let verdict = &verdicts[index];
             matches!(verdict.outcome, Outcome::Fixable(_))
                 && !matches!(waivers[index], Some((_, false)))
-                && risk(verdict, restart) <= limits.max_risk
+                && verdict.control.risk <= limits.max_risk
                 && (limits.wanted)(&verdict.control.id, &verdict.target)
         })
         .collect();
+    let restart = restart_risk(wanted.iter().map(|&index| &verdicts[index]), facts);
+    let chosen: Vec<usize> = wanted.into_iter().filter(|&index| risk(&verdicts[index], restart) <= limits.max_risk).collect();
     let reference = BaselineRef { name: baseline.name.clone(), digest: baseline.digest.clone() };
     let folded = plan::fold(&verdicts, &chosen, &context, reference, now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())?;
 
@@ -87,16 +89,19 @@ pub fn assess(baseline: &Baseline, facts: &Facts, limits: &Limits) -> Result<Ass
 }
 
 /// What restarting dockerd means on this host now: containers stop unless live-restore is on, or goes on before the restart.
-fn restart_risk(verdicts: &[Verdict], facts: &Facts) -> Risk {
-    let Some(api) = facts.daemon.api.known() else { return Risk::Restart };
+fn restart_risk<'v, 'c: 'v>(mut wanted: impl Iterator<Item = &'v Verdict<'c>>, facts: &Facts) -> Risk {
+    if facts.daemon.process.is_absent() {
+        return Risk::Restart;
+    }
+    // What runs can't be told: containers may.
+    let Some(api) = facts.daemon.api.known() else { return Risk::Disruptive };
     let switched_on = |edit: &Edit| match edit {
         Edit::DaemonKey { edit, activation: Some(Action::DockerReload), .. } => {
             edit.path == ["live-restore"] && edit.op == Op::Set(serde_json::Value::Bool(true))
         }
         _ => false,
     };
-    let planned =
-        verdicts.iter().any(|verdict| matches!(&verdict.outcome, Outcome::Fixable(edits) if edits.iter().any(switched_on)));
+    let planned = wanted.any(|verdict| matches!(&verdict.outcome, Outcome::Fixable(edits) if edits.iter().any(switched_on)));
     match (api.containers_running, api.live_restore) {
         (Some(0), _) | (_, Some(true)) => Risk::Restart,
         _ if planned => Risk::Restart,
@@ -187,7 +192,7 @@ pub fn report(facts: &Facts, assessment: &Assessment, outcome: Option<RunOutcome
                 enabled: kernel.map(|kernel| kernel.enabled),
                 kernel_rules: kernel.map(|kernel| kernel.rules.len()),
             },
-            service_manager: format!("{:?}", facts.host.service_manager).to_lowercase(),
+            service_manager: facts.host.service_manager.to_string(),
         },
         baseline: assessment.plan.baseline.clone(),
         summary: Summary::of(&assessment.findings),
@@ -203,26 +208,33 @@ pub fn view(change: &crate::change::Change) -> ChangeView {
     let sides = sides(&change.effect);
     let target = change.target();
     let exists = !matches!(&change.effect, Effect::File { before: None, .. });
+    let stays = !matches!(&change.effect, Effect::File { after: None, .. });
     ChangeView {
         id: change.id.clone(),
         kind: change.kind().into(),
         target: target.to_owned(),
         controls: change.controls.clone(),
         summary: change.summary.clone(),
-        diff: diff::unified(if exists { target } else { "/dev/null" }, target, &sides.0, &sides.1),
+        diff: diff::unified(label(exists, target), label(stays, target), &sides.0, &sides.1),
         sides,
     }
+}
+
+fn label(there: bool, target: &str) -> &str {
+    if there { target } else { "/dev/null" }
 }
 
 /// Both sides of a change as text, secrets masked. Owner and mode are lines of their own, above the content.
 fn sides(effect: &Effect) -> (String, String) {
     match effect {
-        Effect::AuditKernel { add } => (String::new(), add.iter().map(|rule| format!("{rule}\n")).collect()),
+        Effect::AuditKernel { add, remove } => {
+            let lines = |rules: &[Rule]| rules.iter().map(|rule| format!("{rule}\n")).collect();
+            (lines(remove), lines(add))
+        }
         Effect::File { path, before, after } => {
-            let metadata =
-                |image: &crate::change::FileImage| format!("mode {:04o}, owner {}:{}", image.mode, image.uid, image.gid);
-            let changed = before.as_ref().is_none_or(|before| metadata(before) != metadata(after));
-            let side = |image: &crate::change::FileImage| {
+            let metadata = |image: &FileImage| format!("mode {:04o}, owner {}:{}", image.mode, image.uid, image.gid);
+            let changed = before.as_ref().map(metadata) != after.as_ref().map(metadata);
+            let side = |image: &FileImage| {
                 let mut text = String::new();
                 if changed {
                     text.push_str(&metadata(image));
@@ -233,7 +245,7 @@ fn sides(effect: &Effect) -> (String, String) {
                 }
                 text
             };
-            (before.as_ref().map(side).unwrap_or_default(), side(after))
+            (before.as_ref().map(side).unwrap_or_default(), after.as_ref().map(side).unwrap_or_default())
         }
     }
 }
@@ -243,3 +255,7 @@ fn shown(path: &str, content: &[u8]) -> String {
     let text = String::from_utf8_lossy(content);
     if path.ends_with(".json") { crate::formats::mask::mask(&text) } else { text.into_owned() }
 }
+
+#[cfg(test)]
+#[path = "assess_tests.rs"]
+mod tests;
