@@ -188,7 +188,7 @@ pub fn report(facts: &Facts, assessment: &Assessment, outcome: Option<RunOutcome
                 enabled: kernel.map(|kernel| kernel.enabled),
                 kernel_rules: kernel.map(|kernel| kernel.rules.len()),
             },
-            service_manager: format!("{:?}", facts.host.service_manager).to_lowercase(),
+            service_manager: facts.host.service_manager.to_string(),
         },
         baseline: assessment.plan.baseline.clone(),
         summary: Summary::of(&assessment.findings),

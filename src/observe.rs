@@ -46,6 +46,14 @@ pub fn observe(host: &Host, baseline: &Baseline) -> Result<Facts> {
     Ok(observer.facts)
 }
 
+/// Looks at the machine and dockerd only.
+pub fn observe_docker(host: &Host) -> Facts {
+    let mut observer = Observer { host, facts: Facts { schema: SCHEMA.into(), ..Facts::default() }, effective: None };
+    observer.machine();
+    observer.docker();
+    observer.facts
+}
+
 /// What was looked at so far, and the way to look further.
 pub struct Observer<'h> {
     host: &'h Host,
@@ -196,7 +204,11 @@ impl Observer<'_> {
         self.effective = None;
         let running_config = self.effective().0.running.as_ref().map(|flags| flags.config_file.clone());
         let config = running_config.unwrap_or(unit_config);
-        let config = config.filter(|path| path.starts_with('/')).unwrap_or_else(|| DEFAULT_CONFIG_FILE.into());
+        let config = config.unwrap_or_else(|| DEFAULT_CONFIG_FILE.into());
+        if !config.starts_with('/') {
+            let why = format!("dockerd was started with the relative path --config-file {config}; give it an absolute one");
+            self.facts.files.insert(config.clone(), Fact::Unknown(why));
+        }
         self.read(&config);
         self.facts.daemon.config_file = config;
         self.facts.daemon.installed = self.docker_installed();

@@ -16,7 +16,7 @@ use crate::formats::audit_rule::Rule;
 use crate::formats::daemon_json::{self, Document, Op};
 use crate::formats::{daemon_lint, rules_d, unit_file};
 use crate::kinds::effective::ConfigFile;
-use crate::kinds::{Context, daemon_config};
+use crate::kinds::{Context, daemon, daemon_config};
 use crate::observe::RULES_DIR;
 use crate::reach;
 use crate::report::BaselineRef;
@@ -491,16 +491,36 @@ impl Folding<'_, '_, '_> {
                 let what = match containers {
                     0 => "restarts dockerd; no container is running".to_owned(),
                     n => {
-                        format!("restarts dockerd; {} running and keep running by live-restore", count(n as usize, "container"))
+                        let containers = count(n as usize, "container");
+                        match self.live_restore() {
+                            true => format!("restarts dockerd; {containers} running and keep running by live-restore"),
+                            false => format!("restarts dockerd, which stops {containers}: live-restore is off"),
+                        }
                     }
                 };
                 let why = if changes.is_empty() { format!("{what} (what is on disk is not in force yet)") } else { what };
-                let managed = facts.daemon.process.known().is_some_and(|process| process.service.is_some());
-                let by_hand = (!managed || facts.host.service_manager != ServiceManager::Systemd)
-                    .then(|| "this dockerd was not started by systemd: restart it the way it was started".to_owned());
-                (why, by_hand)
+                (why, daemon::restart_by_hand(facts))
             }
         }
+    }
+}
+
+impl Folding<'_, '_, '_> {
+    /// Whether live-restore is on before a restart: it is already, or the reload before switches it on.
+    fn live_restore(&self) -> bool {
+        let on = self.context.facts.daemon.api.known().and_then(|api| api.live_restore);
+        let key = &["live-restore".to_owned()][..];
+        let switched_on = |edit: &Edit| match edit {
+            Edit::DaemonKey { edit, activation: Some(Action::DockerReload), .. } => {
+                edit.path == key && edit.op == Op::Set(serde_json::Value::Bool(true))
+            }
+            _ => false,
+        };
+        on == Some(true)
+            || self.changes_of.keys().any(|&index| match &self.verdicts[index].outcome {
+                Outcome::Fixable(edits) => edits.iter().any(switched_on),
+                _ => false,
+            })
     }
 }
 

@@ -148,11 +148,7 @@ fn meta(image: &FileImage) -> Meta {
 /// Puts everything back after a failure, and says what happened.
 fn put_back(journal: &mut Journal, run: &Run, originals: &Originals, activated: &[Action], error: Error) -> Error {
     let mut stuck = undo(journal, run.plan, originals);
-    for action in activated.iter().filter(|action| **action != Action::AuditLoad) {
-        if let Err(error) = activate::activate(run.host, *action) {
-            stuck.push(error);
-        }
-    }
+    stuck.extend(reactivate(run.host, activated));
     let place = journal.path().display().to_string();
     if stuck.is_empty() {
         let _ = journal.append(&Record::Closed { outcome: "undone".into() });
@@ -165,6 +161,18 @@ fn put_back(journal: &mut Journal, run: &Run, originals: &Originals, activated: 
         others: stuck,
         ..error
     }
+}
+
+/// Puts the old state in force again, where the new one was put in force; returns what failed.
+pub fn reactivate(host: &Host, activated: &[Action]) -> Vec<Error> {
+    // A restart reads everything; a dockerd that did not survive one can't be told to reload.
+    let restarted = activated.contains(&Action::DockerRestart);
+    let needed = |action: &&Action| match action {
+        Action::AuditLoad => false,
+        Action::DockerReload => !restarted,
+        Action::SystemdReload | Action::DockerRestart => true,
+    };
+    activated.iter().filter(needed).filter_map(|action| activate::activate(host, *action).err()).collect()
 }
 
 /// Undoes what was done, newest first; continues past failures and returns them all.
