@@ -86,11 +86,15 @@ pub fn judge<'c>(control: &'c Control, want: &SocketWant, context: &Context) -> 
 
 fn wish(want: &SocketWant, context: &Context) -> Result<Wish, String> {
     let uid = want.owner.as_deref().map(|name| file::user(name, context)).transpose()?;
-    // A group that does not exist here is no option. The wished group comes before root, because a fix takes the first one:
-    // root would lock out everybody who may use the socket today.
-    let mut gids: Vec<_> = want.group_one_of.iter().filter_map(|name| file::group(name, context).ok()).collect();
-    gids.sort_by_key(|(gid, _)| *gid == 0);
-    Ok(Wish { mode_max: want.mode_max, uid, gids })
+    Ok(Wish { mode_max: want.mode_max, uid, gids: groups(want, context) })
+}
+
+/// The groups that the socket may have. One that does not exist here is no option. The wished group comes before root, because a
+/// fix takes the first one: root would lock out everybody who may use the socket today.
+fn groups(want: &SocketWant, context: &Context) -> Vec<(u32, String)> {
+    let mut groups: Vec<_> = want.group_one_of.iter().filter_map(|name| file::group(name, context).ok()).collect();
+    groups.sort_by_key(|(gid, _)| *gid == 0);
+    groups
 }
 
 /// Edits that make the fix outlast the next start of whoever makes the socket.
@@ -124,9 +128,10 @@ fn docker_unit(want: &SocketWant, context: &Context) -> Vec<Edit> {
     if want.owner.is_some() && setting("SocketUser", "root") != "root" {
         edits.push(edit("SocketUser", "root".into()));
     }
+    // The same group that the live socket gets.
     if !want.group_one_of.is_empty()
         && !want.group_one_of.contains(&setting("SocketGroup", "root"))
-        && let Some((_, group)) = want.group_one_of.iter().rev().find_map(|name| file::group(name, context).ok())
+        && let Some((_, group)) = groups(want, context).into_iter().next()
     {
         edits.push(edit("SocketGroup", group));
     }
