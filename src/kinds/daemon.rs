@@ -225,7 +225,8 @@ fn holds(condition: DaemonCondition, context: &Context) -> Result<Option<String>
             .map(|driver| format!("the default log driver is {driver}, not json-file")),
         DaemonCondition::SelinuxOff => match &facts.host.selinux_enforcing {
             Fact::Known(_) => None,
-            Fact::Absent => Some("SELinux is off in this kernel".into()),
+            Fact::Absent if facts.host.live => Some("SELinux is off in this kernel".into()),
+            Fact::Absent => Some("SELinux is not switched on in /etc/selinux/config".into()),
             Fact::Unknown(why) => return Err(why.clone()),
         },
         DaemonCondition::NoDefaultBridge => {
@@ -255,10 +256,9 @@ fn swarm(facts: &Facts, context: &Context) -> Result<Option<String>, String> {
 /// Why a prerequisite is not met, if it is not; then the key is withheld, because dockerd would not start with it.
 fn missing(needed: Prerequisite, key: &KeyWant, context: &Context) -> Option<String> {
     let host = &context.facts.host;
-    if !host.live && needed != Prerequisite::Iptables {
-        return None; // The kernel is that of another host.
-    }
     match needed {
+        // Which modules a tree will find in its kernel, nobody knows.
+        Prerequisite::BrNetfilter if !host.live => None,
         Prerequisite::BrNetfilter => match &host.br_netfilter {
             Fact::Known(true) => None,
             Fact::Known(false) | Fact::Absent => Some(format!(
@@ -274,7 +274,7 @@ fn missing(needed: Prerequisite, key: &KeyWant, context: &Context) -> Option<Str
         }
         Prerequisite::SelinuxEnforcing => match &host.selinux_enforcing {
             Fact::Known(true) => None,
-            _ => Some("SELinux is not enforcing; set it up before dockerd uses it".into()),
+            _ => Some("SELinux is not enforcing: containers would get labels that protect nothing; set SELINUX=enforcing first".into()),
         },
     }
 }
