@@ -1,15 +1,18 @@
 //! Observing: fills [`Facts`] for a baseline. It only reads, and looks at each thing once, however many controls ask.
 
+use std::path::Path;
+
 use crate::baseline::Baseline;
-use crate::baseline::control::Place;
+use crate::baseline::control::{Place, SocketOf, Want};
 use crate::error::Result;
 use crate::fact::{Fact, Facts, UnitFacts};
 use crate::formats::{exec_start, rules_d, unit_file, unit_path};
 use crate::host::Host;
-use crate::host::fs::Want;
+use crate::host::fs::Want as Look;
 use crate::kinds::effective::{DEFAULT_CONFIG_FILE, Effective, SERVICE, SOCKET};
 use crate::kinds::place::{self, Resolved};
-use crate::kinds::{self, daemon, socket, watch};
+use crate::kinds::{self, daemon, watch};
+use crate::plan::drop_in_path;
 
 /// Format of saved facts.
 pub const SCHEMA: &str = "harden/facts/1";
@@ -37,6 +40,7 @@ pub fn observe(host: &Host, baseline: &Baseline) -> Result<Facts> {
     if baseline.controls.iter().any(kinds::needs_audit) {
         watch::observe_rule_paths(&mut observer);
     }
+    observer.targets_of_fixes(baseline);
     Ok(observer.facts)
 }
 
@@ -62,7 +66,7 @@ impl Observer<'_> {
     /// Looks at a file's owner and mode.
     pub fn stat(&mut self, path: &str) {
         if !self.facts.files.contains_key(path) {
-            let fact = self.host.root.look(path, Want::Stat);
+            let fact = self.host.root.look(path, Look::Stat);
             self.facts.files.insert(path.to_owned(), fact);
         }
     }
@@ -72,7 +76,7 @@ impl Observer<'_> {
         let seen = matches!(self.facts.files.get(path), Some(Fact::Absent | Fact::Unknown(_)))
             || matches!(self.facts.files.get(path), Some(Fact::Known(file)) if file.content.is_some());
         if !seen {
-            let fact = self.host.root.look(path, Want::Content { limit: MAX_CONFIG });
+            let fact = self.host.root.look(path, Look::Content { limit: MAX_CONFIG });
             self.facts.files.insert(path.to_owned(), fact);
         }
         self.facts.files.get(path)?.known()?.content.as_ref().map(|content| content.0.as_slice())
@@ -253,9 +257,30 @@ impl Observer<'_> {
         self.facts.audit.kernel = self.host.kernel_audit();
     }
 
-    /// Files that a fix would write besides those that controls name: their present state is part of the plan.
-    pub fn targets_of_fixes(&mut self) {
-        self.read(&format!("{RULES_DIR}/{}", rules_d::OWN_FILE));
-        self.stat(socket::CONTAINERD_CONFIG);
+    /// Files that a fix would write, and the missing directories above them: their present state is part of the plan.
+    fn targets_of_fixes(&mut self, baseline: &Baseline) {
+        let mut targets: Vec<String> = baseline.controls.iter().filter_map(|control| self.target_of_fix(&control.want)).collect();
+        targets.sort();
+        targets.dedup();
+        for target in targets {
+            self.read(&target);
+            let mut path = target.as_str();
+            while self.facts.files.get(path).is_some_and(Fact::is_absent)
+                && let Some(dir) = Path::new(path).parent().and_then(Path::to_str)
+            {
+                self.stat(dir);
+                path = dir;
+            }
+        }
+    }
+
+    fn target_of_fix(&self, want: &Want) -> Option<String> {
+        match want {
+            Want::Daemon(_) => Some(self.facts.daemon.config_file.clone()),
+            Want::Watch(_) => self.facts.audit.installed.known().map(|_| format!("{RULES_DIR}/{}", rules_d::OWN_FILE)),
+            Want::Unit(want) => Some(drop_in_path(&want.unit)),
+            Want::Socket(want) if want.of == SocketOf::Docker => Some(drop_in_path(SOCKET)),
+            Want::Socket(_) | Want::DaemonConfig(_) | Want::File(_) | Want::AuditState(_) => None,
+        }
     }
 }

@@ -25,12 +25,17 @@ pub const SCHEMA: &str = "harden/plan/1";
 /// Where administrators' drop-ins lie.
 const DROP_IN_ROOT: &str = "/etc/systemd/system";
 /// Name of harden's drop-in.
-pub const DROP_IN: &str = "50-harden.conf";
+const DROP_IN: &str = "50-harden.conf";
 /// Mode of a daemon.json or a drop-in that harden creates.
 const NEW_FILE_MODE: u32 = 0o644;
 /// Mode of a rules file that harden creates: what Debian and RHEL give theirs.
 const NEW_RULES_MODE: u32 = 0o640;
 const NEW_DIR_MODE: u32 = 0o755;
+
+/// Where harden's drop-in of a unit lies.
+pub fn drop_in_path(unit: &str) -> String {
+    format!("{DROP_IN_ROOT}/{unit}.d/{DROP_IN}")
+}
 
 /// Ordered changes and the activations they need.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -237,7 +242,7 @@ fn collect(
             actions.entry(Action::AuditLoad).or_default().push(verdict);
         }
         Edit::DropIn { unit, setting } => {
-            let draft = of(drafts, &format!("{DROP_IN_ROOT}/{unit}.d/{DROP_IN}"), verdict);
+            let draft = of(drafts, &drop_in_path(unit), verdict);
             match draft.settings.iter().find(|(other, _)| other[..2] == setting[..2]) {
                 Some((other, _)) if other == setting => {}
                 Some((_, other)) => return Err(opposite(*other, format!("{} of {unit}", setting[1]))),

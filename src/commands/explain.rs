@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use crate::assess;
 use crate::baseline::control::Control;
-use crate::baseline::{Catalogue, builtin_names, did_you_mean};
+use crate::baseline::{Catalogue, builtin_names, nearest};
 use crate::cli::{Common, Format};
 use crate::commands::{Ending, output};
 use crate::error::{Error, Result};
@@ -18,8 +18,11 @@ const LABEL_COLUMNS: usize = 12;
 pub fn run(common: &Common, id: &str) -> Result<Ending> {
     let catalogue = Catalogue::builtin();
     let Some(control) = catalogue.control(id) else {
-        let hint = did_you_mean(id, catalogue.ids());
-        return Err(Error::usage(format!("there is no control `{id}`{hint}")).help("harden baseline show essential"));
+        let help = match nearest(id, catalogue.ids()) {
+            Some(near) => format!("harden explain {near}"),
+            None => "harden baseline show guide lists them".into(),
+        };
+        return Err(Error::usage(format!("there is no control `{id}`")).help(help));
     };
     let text = match common.format {
         Format::Json => serde_json::to_string_pretty(control).map_err(|error| Error::failure(error.to_string()))? + "\n",

@@ -16,11 +16,12 @@ use crate::formats::daemon_json::Document;
 use crate::formats::rules_d;
 use crate::kinds::effective::{DEFAULT_CONFIG_FILE, SOCKET};
 use crate::observe::{self, RULES_DIR};
-use crate::plan::{DROP_IN, Plan};
+use crate::plan::{Plan, drop_in_path};
 
 /// Programs that may be watched wherever they will be: their directories exist on every host.
 const PROGRAMS: [&str; 7] =
     ["docker", "dockerd", "containerd", "containerd-shim", "containerd-shim-runc-v1", "containerd-shim-runc-v2", "runc"];
+const ELSEWHERE: [&str; 3] = ["/usr/sbin", "/usr/local/bin", "/usr/local/sbin"];
 const SOCKET_UNIT: &str = "/usr/lib/systemd/system/docker.socket";
 const SERVICE_UNIT: &str = "/usr/lib/systemd/system/docker.service";
 
@@ -62,7 +63,7 @@ fn target(artifact: Artifact) -> String {
     match artifact {
         Artifact::DaemonJson => DEFAULT_CONFIG_FILE.into(),
         Artifact::AuditRules => format!("{RULES_DIR}/{}", rules_d::OWN_FILE),
-        Artifact::DockerSocketConf => format!("/etc/systemd/system/{SOCKET}.d/{DROP_IN}"),
+        Artifact::DockerSocketConf => drop_in_path(SOCKET),
     }
 }
 
@@ -112,7 +113,12 @@ fn parses(file: &Path, content: &[u8]) -> Result<()> {
 fn bare_host(common: &Common, artifact: Artifact, existing: Option<Vec<u8>>) -> Facts {
     let mut facts = Facts {
         schema: observe::SCHEMA.into(),
-        host: HostFacts { root: "/".into(), live: false, selinux_enforcing: Fact::Absent, ..HostFacts::default() },
+        host: HostFacts {
+            root: "/".into(),
+            live: false,
+            selinux_enforcing: Fact::Unknown("whether the host will have SELinux is not known here".into()),
+            ..HostFacts::default()
+        },
         ..Facts::default()
     };
     facts.daemon.installed = Fact::Known("assumed".into());
@@ -133,17 +139,22 @@ fn bare_host(common: &Common, artifact: Artifact, existing: Option<Vec<u8>>) -> 
     for path in PROGRAMS.iter().map(|name| format!("/usr/bin/{name}")).chain([SOCKET_UNIT.into(), SERVICE_UNIT.into()]) {
         add(&path, FileKind::File);
     }
+    for path in PROGRAMS.iter().flat_map(|name| ELSEWHERE.iter().map(move |dir| format!("{dir}/{name}"))) {
+        facts.files.insert(path, Fact::Absent);
+    }
     let target = target(artifact);
     let merged = existing.map(|content| Fact::Known(file(&target, FileKind::File, Some(content))));
     if artifact == Artifact::AuditRules {
         // Whether /etc/docker will be there when the rules load is not known here.
-        facts.files.insert("/etc/docker".into(), Fact::Absent);
+        facts.files.remove("/etc/docker");
         if merged.is_some() {
             facts.audit.rules_files = Fact::Known(vec![target.clone()]);
         }
     }
     facts.files.insert(target, merged.unwrap_or(Fact::Absent));
-    facts.files.entry(DEFAULT_CONFIG_FILE.into()).or_insert(Fact::Absent);
+    if artifact != Artifact::AuditRules {
+        facts.files.entry(DEFAULT_CONFIG_FILE.into()).or_insert(Fact::Absent);
+    }
     facts.files.insert(format!("/var/lib/docker/{}", crate::kinds::daemon::SWARM_STATE), Fact::Absent);
     for (name, fragment) in [(SOCKET, SOCKET_UNIT), (crate::kinds::effective::SERVICE, SERVICE_UNIT)] {
         facts.units.insert(name.into(), Fact::Known(UnitFacts { fragment: fragment.into(), ..UnitFacts::default() }));

@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use crate::baseline::control::{Control, WatchWant};
+use crate::baseline::control::{Control, Place, WatchWant};
 use crate::change::Edit;
 use crate::fact::{Fact, Facts, FileKind, KernelAudit};
 use crate::finding::{Outcome, Verdict};
@@ -159,18 +159,27 @@ pub fn judge<'c>(control: &'c Control, want: &WatchWant, context: &Context) -> V
             Resolved::Nothing(reason) => nothing.push(reason),
             Resolved::Unknown(reason) => verdicts.push(unknown(control, place.to_string(), reason)),
             Resolved::Paths(paths) => {
+                if let Some(reason) = not_installed(place, &paths, context.facts) {
+                    nothing.push(reason);
+                    continue;
+                }
                 for path in paths {
                     let file = match context.facts.files.get(&path) {
                         Some(Fact::Known(file)) => file,
                         Some(Fact::Absent) => {
-                            nothing.push(format!("{path} does not exist"));
+                            if !matches!(place, Place::Binary(_)) {
+                                nothing.push(format!("{path} does not exist"));
+                            }
                             continue;
                         }
                         Some(Fact::Unknown(why)) => {
                             verdicts.push(unknown(control, path, why.clone()));
                             continue;
                         }
-                        None => continue,
+                        None => {
+                            verdicts.push(unknown(control, path.clone(), format!("whether {path} exists is not known here")));
+                            continue;
+                        }
                     };
                     // A rule on a symbolic link never fires for what it leads to: the real file is what counts.
                     let real = file.real_path.as_str();
@@ -192,6 +201,13 @@ pub fn judge<'c>(control: &'c Control, want: &WatchWant, context: &Context) -> V
         verdicts.push(not_applicable(control, target, nothing.join("; ")));
     }
     verdicts
+}
+
+/// One reason instead of one for each place where a program could lie.
+fn not_installed(place: &Place, paths: &[String], facts: &Facts) -> Option<String> {
+    let Place::Binary(name) = place else { return None };
+    let absent = paths.iter().all(|path| facts.files.get(path).is_some_and(Fact::is_absent));
+    absent.then(|| format!("{name} is not installed"))
 }
 
 /// The verdict where there is no audit subsystem to speak of.
@@ -278,9 +294,13 @@ fn outcome(disk: Option<&Coverage>, kernel: Option<&Coverage>, rule: &Rule, vola
     match (&facts.audit.kernel, edits.is_empty()) {
         (_, false) => Outcome::Fixable(edits),
         (Fact::Unknown(why), true) => Outcome::Unknown(format!("the kernel's rules can't be listed: {why}")),
-        (_, true) => Outcome::Compliant {
-            note: volatile.then(|| "in the kernel only, until the next boot; rules.d can't hold it".into()),
-        },
+        (_, true) => {
+            let until_boot = volatile.then_some("in the kernel only, until the next boot; rules.d can't hold it");
+            let off = facts.audit.kernel.known().is_some_and(|kernel| kernel.enabled == 0);
+            let off = off.then_some("the rule is there, but auditing is off: nothing is recorded until auditd runs");
+            let note: Vec<&str> = off.into_iter().chain(until_boot).collect();
+            Outcome::Compliant { note: (!note.is_empty()).then(|| note.join("; ")) }
+        }
     }
 }
 
