@@ -259,7 +259,8 @@ impl Observer<'_> {
 
     /// Files that a fix would write, and the missing directories above them: their present state is part of the plan.
     fn targets_of_fixes(&mut self, baseline: &Baseline) {
-        let mut targets: Vec<String> = baseline.controls.iter().filter_map(|control| self.target_of_fix(&control.want)).collect();
+        let mut targets: Vec<String> =
+            baseline.controls.iter().filter_map(|control| self.target_of_fix(&control.want)).collect();
         targets.sort();
         targets.dedup();
         for target in targets {

@@ -4,6 +4,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
+use super::fs::{Root, Want};
 use crate::fact::{Fact, ServiceManager};
 
 /// What starts services on this host.

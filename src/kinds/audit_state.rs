@@ -15,6 +15,10 @@ pub fn judge<'c>(control: &'c Control, want: &AuditStateWant, context: &Context)
         AuditState::Running => "auditd",
         AuditState::Persistent | AuditState::Loadable => RULES_DIR,
     };
+    if let (AuditState::Running, Fact::Absent) = (want.is, &context.facts.audit.installed) {
+        let help = "install auditd: `apt-get install auditd`, or `dnf install audit`".to_owned();
+        return vec![verdict(control, target, Outcome::Manual(help), "not installed", RUNNING)];
+    }
     if let Some(verdict) = audit_missing(control, target, context) {
         return vec![verdict];
     }
@@ -25,28 +29,35 @@ pub fn judge<'c>(control: &'c Control, want: &AuditStateWant, context: &Context)
     }
 }
 
+/// What is wanted of the audit subsystem.
+const RUNNING: &str = "on, with auditd connected";
+/// Why nothing can be recorded on a host whose kernel has no auditing.
+const NOT_BUILT: &str = "the kernel was built without auditing (CONFIG_AUDIT); it takes another kernel";
+
 fn kernel<'f>(context: &'f Context) -> Result<&'f KernelAudit, Outcome> {
     match &context.facts.audit.kernel {
         Fact::Known(kernel) => Ok(kernel),
+        Fact::Absent if context.facts.host.live => Err(Outcome::Manual(NOT_BUILT.into())),
         Fact::Absent => Err(Outcome::NotApplicable("an image tree has no kernel".into())),
         Fact::Unknown(why) => Err(Outcome::Unknown(why.clone())),
     }
 }
 
 fn running<'c>(control: &'c Control, context: &Context) -> Verdict<'c> {
-    let desired = "auditing is on, and auditd is connected";
+    let desired = RUNNING;
     let kernel = match kernel(context) {
         Ok(kernel) => kernel,
-        Err(outcome) => return verdict(control, "auditd", outcome, "", desired),
+        Err(outcome @ Outcome::Manual(_)) => return verdict(control, "auditd", outcome, "not in this kernel", desired),
+        Err(outcome) => return verdict(control, "auditd", outcome, "", ""),
     };
     let enabled = match kernel.enabled {
-        0 => "auditing is off",
-        1 => "auditing is on",
-        _ => "auditing is on and locked until the next boot",
+        0 => "off",
+        1 => "on",
+        _ => "on and locked until the next boot",
     };
     let daemon = match kernel.daemon_pid {
-        0 => "no auditd is connected".to_owned(),
-        pid => format!("auditd is process {pid}"),
+        0 => "without an auditd connected".to_owned(),
+        pid => format!("with auditd connected (process {pid})"),
     };
     let outcome = match (kernel.enabled, kernel.daemon_pid) {
         (0, _) => Outcome::Manual(
@@ -56,16 +67,17 @@ fn running<'c>(control: &'c Control, context: &Context) -> Verdict<'c> {
         (2, _) => Outcome::Compliant { note: Some("rules that are written now count from the next boot".into()) },
         _ => Outcome::Compliant { note: None },
     };
-    let mut verdict = verdict(control, "auditd", outcome, format!("{enabled}; {daemon}"), desired);
+    let mut verdict = verdict(control, "auditd", outcome, format!("{enabled}, {daemon}"), desired);
     verdict.evidence.push("kernel audit status over netlink".into());
     verdict
 }
 
 fn persistent<'c>(control: &'c Control, context: &Context) -> Verdict<'c> {
-    let desired = "the kernel has every rule that rules.d would load";
+    let desired = "loaded in full";
     let kernel = match kernel(context) {
         Ok(kernel) => kernel,
-        Err(outcome) => return verdict(control, RULES_DIR, outcome, "", desired),
+        Err(Outcome::Manual(why)) => return not_applicable(control, RULES_DIR, why),
+        Err(outcome) => return verdict(control, RULES_DIR, outcome, "", ""),
     };
     if let Err(why) = &context.rules.merged {
         return unknown(control, RULES_DIR, why.clone());
@@ -81,8 +93,8 @@ fn persistent<'c>(control: &'c Control, context: &Context) -> Verdict<'c> {
         (false, _) => Outcome::Fixable(missing.iter().map(|(rule, _)| Edit::AuditInKernel(rule.clone())).collect()),
     };
     let observed = match missing.len() {
-        0 => format!("all {} are in the kernel", crate::plan::count(loaded.len(), "rule")),
-        n => format!("{n} of {} are not in the kernel", crate::plan::count(loaded.len(), "rule")),
+        0 => format!("loaded in full ({})", crate::plan::count(loaded.len(), "rule")),
+        n => format!("loaded into the kernel but for {n} of {}", crate::plan::count(loaded.len(), "rule")),
     };
     let mut verdict = verdict(control, RULES_DIR, outcome, observed, desired);
     verdict.evidence = missing.iter().map(|(rule, origin)| format!("{origin}: {rule}")).collect();

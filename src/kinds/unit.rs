@@ -52,7 +52,7 @@ fn judge_setting<'c>(
     let outcome = if setting.expect.holds(Some(&Value::String(value.clone()))) {
         Outcome::Compliant { note: None }
     } else if let Some(set) = &setting.set {
-        match value_to_set(setting, set, context) {
+        match value_to_set(setting, &value, set, context) {
             Ok(set) => Outcome::Fixable(vec![Edit::DropIn {
                 unit: want.unit.clone(),
                 setting: [setting.section.clone(), setting.name.clone(), set],
@@ -62,15 +62,20 @@ fn judge_setting<'c>(
     } else {
         Outcome::Manual(format!("set {}={} in a drop-in of {} yourself", setting.name, setting.expect, want.unit))
     };
-    let mut verdict = verdict(control, target, outcome, format!("{}={value}", setting.name), setting.expect.to_string());
+    let mut verdict = verdict(control, target, outcome, value, setting.expect.to_string());
     verdict.evidence.push(origin);
     verdict
 }
 
 /// A mode keeps what the unit says and loses only the bits beyond the mask; a group must exist, or the unit would not start.
-fn value_to_set(setting: &SettingWant, set: &str, context: &Context) -> Result<String, String> {
+fn value_to_set(setting: &SettingWant, value: &str, set: &str, context: &Context) -> Result<String, String> {
+    if let (Some(allowed), Ok(mode)) = (setting.expect.at_most, u32::from_str_radix(value, 8)) {
+        return Ok(format!("{:04o}", mode & allowed.0));
+    }
     if setting.name.ends_with("Group") && set != "root" && context.facts.groups.get(set).and_then(Fact::known).is_none() {
-        return Err(format!("there is no group `{set}` here; a unit that names it would not start"));
+        return Err(format!(
+            "there is no group `{set}` here, and a unit that names it would not start; create the group, or set docker_socket_group"
+        ));
     }
     Ok(set.to_owned())
 }

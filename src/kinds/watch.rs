@@ -19,6 +19,9 @@ use crate::observe::Observer;
 /// File systems that are empty at boot, when the rules load: a rule on something in them would stop the load.
 const EMPTY_AT_BOOT: [&str; 6] = ["/run", "/var/run", "/tmp", "/dev", "/proc", "/sys"];
 
+/// Why nothing can be said of something there before the host runs.
+const VOLATILE_IN_TREE: &str = "it is made anew at every boot, so rules.d can't hold its rule; ask again on the running host";
+
 /// Looks at everything that is to be watched.
 pub fn observe(want: &WatchWant, observer: &mut Observer) {
     for place in &want.paths {
@@ -225,13 +228,15 @@ fn judge_path<'c>(control: &'c Control, want: &WatchWant, context: &Context, pat
         Ok(perms) => perms,
         Err(_) => return unknown(control, path, format!("`{}` are no perms", want.perms)),
     };
-    let desired = match facts.host.live {
-        true => format!("recorded ({}) by rules.d and by the kernel", want.perms),
-        false => format!("recorded ({}) by rules.d", want.perms),
-    };
     let watch = Watch { path: path.to_owned(), recursive: dir, perms };
     let rule = audit_rule::our_watch(path, dir, perms, &context.audit_key);
     let volatile = EMPTY_AT_BOOT.iter().find(|top| Path::new(path).starts_with(top));
+    let by = match (facts.host.live, volatile) {
+        (true, None) => "rules.d and by the kernel",
+        (true, Some(_)) => "the kernel",
+        (false, _) => "rules.d",
+    };
+    let desired = format!("recorded ({}) by {by}", want.perms);
 
     let disk = match (&context.rules.merged, volatile) {
         (Err(why), _) => return unknown(control, path, format!("rules.d can't be read: {why}")),
@@ -294,6 +299,7 @@ fn outcome(disk: Option<&Coverage>, kernel: Option<&Coverage>, rule: &Rule, vola
     match (&facts.audit.kernel, edits.is_empty()) {
         (_, false) => Outcome::Fixable(edits),
         (Fact::Unknown(why), true) => Outcome::Unknown(format!("the kernel's rules can't be listed: {why}")),
+        (Fact::Absent, true) if volatile => Outcome::NotApplicable(VOLATILE_IN_TREE.into()),
         (_, true) => {
             let until_boot = volatile.then_some("in the kernel only, until the next boot; rules.d can't hold it");
             let off = facts.audit.kernel.known().is_some_and(|kernel| kernel.enabled == 0);

@@ -65,12 +65,7 @@ pub const fn automatic(target: &'static str, observed: &'static str, desired: &'
 }
 
 /// Drift that people have to fix, with what they are told.
-pub const fn manual(
-    target: &'static str,
-    observed: &'static str,
-    desired: &'static str,
-    reason: &'static str,
-) -> Expected {
+pub const fn manual(target: &'static str, observed: &'static str, desired: &'static str, reason: &'static str) -> Expected {
     Expected { target, observed, desired, fix: Fix::Manual(reason) }
 }
 
@@ -129,6 +124,11 @@ pub fn judge(facts: &Facts) -> Assessment {
 /// Findings that are not as wanted, or could not be observed.
 pub fn open(assessment: &Assessment) -> Vec<&Finding> {
     assessment.findings.iter().filter(|finding| matches!(finding.status, Status::Drift | Status::Unknown)).collect()
+}
+
+/// The findings of one status.
+pub fn with(assessment: &Assessment, status: Status) -> impl Iterator<Item = &Finding> {
+    assessment.findings.iter().filter(move |finding| finding.status == status)
 }
 
 /// Compares what is open with what a case expects; `None` when it is the same.
@@ -200,9 +200,17 @@ fn check_break(case: &Break) -> Result<(), String> {
 }
 
 /// `harden apply --yes` with one control only.
-fn apply(tree: &Tree, control: &str) -> Result<(), String> {
+pub fn apply(tree: &Tree, control: &str) -> Result<(), String> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_harden"));
-    command.env_clear().args(["apply", "--yes", "--quiet", "--color=never", "--max-risk=disruptive", "--docker-version", VERSION]);
+    command.env_clear().args([
+        "apply",
+        "--yes",
+        "--quiet",
+        "--color=never",
+        "--max-risk=disruptive",
+        "--docker-version",
+        VERSION,
+    ]);
     let output = command.arg("--root").arg(tree.path()).args(["-b", BASELINE, "--only", control]).output();
     let output = output.map_err(|error| error.to_string())?;
     match output.status.success() {
@@ -225,10 +233,13 @@ pub fn check_absent(table: &[Absent]) {
             (case.remove)(&tree);
             let assessment = judge(&observe(&tree));
             let reasons: Vec<String> = of(&assessment, case.control)
-                .map(|finding| format!("{:?} {}: {}", finding.status, finding.target, finding.fix.reason.clone().unwrap_or_default()))
+                .map(|finding| {
+                    format!("{:?} {}: {}", finding.status, finding.target, finding.fix.reason.clone().unwrap_or_default())
+                })
                 .collect();
             let wanted = format!("{:?} {}: {}", Status::NotApplicable, case.target, case.reason);
-            (reasons != [wanted.clone()]).then(|| format!("{}\n  expected {wanted}\n  found    {}", case.control, reasons.join("\n           ")))
+            (reasons != [wanted.clone()])
+                .then(|| format!("{}\n  expected {wanted}\n  found    {}", case.control, reasons.join("\n           ")))
         })
         .collect();
     assert!(wrong.is_empty(), "{} of {} cases:\n\n{}\n", wrong.len(), table.len(), wrong.join("\n\n"));

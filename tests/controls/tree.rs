@@ -96,7 +96,11 @@ const FILES: [(&str, u32, &str); 29] = [
     ("/usr/lib/systemd/system/docker.service", 0o644, DOCKER_SERVICE),
     ("/usr/lib/systemd/system/docker.socket", 0o644, DOCKER_SOCKET),
     ("/usr/lib/systemd/system/containerd.service", 0o644, CONTAINERD_SERVICE),
-    ("/etc/systemd/system/docker.service.d/proxy.conf", 0o644, "[Service]\nEnvironment=HTTPS_PROXY=http://proxy.example:3128\n"),
+    (
+        "/etc/systemd/system/docker.service.d/proxy.conf",
+        0o644,
+        "[Service]\nEnvironment=HTTPS_PROXY=http://proxy.example:3128\n",
+    ),
     ("/etc/default/docker", 0o644, "DOCKER_OPTS=\"\"\n"),
     ("/etc/sysconfig/docker", 0o644, "OPTIONS=\"\"\n"),
     ("/etc/containerd/config.toml", 0o644, "version = 2\n\n[grpc]\n  uid = 0\n  gid = 0\n"),
@@ -168,7 +172,7 @@ impl Tree {
 
     /// Adds a line `"key": value` at the top of daemon.json.
     pub fn key(&self, line: &str) {
-        self.edit(CONFIG, "{\n    \"icc\"", &format!("{{\n    {line},\n    \"icc\""));
+        self.edit(CONFIG, "{\n", &format!("{{\n    {line},\n"));
     }
 
     /// Takes out the line that holds a text.
