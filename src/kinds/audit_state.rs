@@ -6,7 +6,7 @@ use crate::fact::{Fact, KernelAudit};
 use crate::finding::{Outcome, Verdict};
 use crate::formats::rules_d::Gravity;
 use crate::kinds::watch::audit_missing;
-use crate::kinds::{Context, not_applicable, unknown, verdict};
+use crate::kinds::{Context, not_applicable, unknown, verdict, wrong};
 use crate::observe::RULES_DIR;
 
 /// One verdict; of `loadable` one a line that is wrong.
@@ -102,7 +102,7 @@ fn persistent<'c>(control: &'c Control, context: &Context) -> Verdict<'c> {
 }
 
 fn loadable<'c>(control: &'c Control, context: &Context) -> Vec<Verdict<'c>> {
-    let desired = "every line loads at boot";
+    let desired = "lines that all load at boot";
     if let Err(why) = &context.rules.merged {
         return vec![unknown(control, RULES_DIR, why.clone())];
     }
@@ -110,16 +110,21 @@ fn loadable<'c>(control: &'c Control, context: &Context) -> Vec<Verdict<'c>> {
     let mut verdicts: Vec<Verdict> = Vec::new();
     let needless = context.rules.needless();
     if !needless.is_empty() {
-        let observed = format!("{} of harden's own file also in another file", crate::plan::count(needless.len(), "rule"));
+        let twice = crate::plan::count(needless.len(), "rule");
+        let observed = format!("given twice: {twice} of harden's own file stand in another file too");
         let edits = needless.iter().cloned().map(Edit::AuditOnDisk).collect();
         let mut verdict = verdict(control, RULES_DIR, Outcome::Fixable(edits), observed, desired);
         verdict.evidence = needless.iter().map(|rule| format!("given twice: {rule}")).collect();
         return vec![verdict];
     }
     if let Some(stop) = &loaded.stop {
-        let lost = crate::plan::count(stop.lost.len(), "later rule");
-        let help = format!("the load stops there and {lost} never load; {}", stop.help);
-        verdicts.push(verdict(control, stop.origin.to_string(), Outcome::Manual(help), stop.what.clone(), desired));
+        let lost = match stop.lost.len() {
+            0 => String::new(),
+            1 => ", and the rule after it is lost".into(),
+            n => format!(", and the {n} rules after it are lost"),
+        };
+        let help = format!("the load stops there{lost}; {}", stop.help);
+        verdicts.push(verdict(control, stop.origin.to_string(), Outcome::Manual(help), wrong(&stop.what), desired));
     }
     let merged = context.rules.merged.iter().flat_map(|merged| &merged.problems);
     let mut notes = Vec::new();
@@ -132,10 +137,10 @@ fn loadable<'c>(control: &'c Control, context: &Context) -> Vec<Verdict<'c>> {
                 continue;
             }
         };
-        verdicts.push(verdict(control, problem.origin.to_string(), outcome, problem.what.clone(), desired));
+        verdicts.push(verdict(control, problem.origin.to_string(), outcome, wrong(&problem.what), desired));
     }
     if verdicts.is_empty() {
-        let observed = format!("{} load", crate::plan::count(loaded.rules.len(), "rule"));
+        let observed = format!("loadable, all {}", crate::plan::count(loaded.rules.len(), "rule"));
         verdicts.push(verdict(control, RULES_DIR, Outcome::Compliant { note: None }, observed, desired));
         verdicts[0].evidence = notes;
     }

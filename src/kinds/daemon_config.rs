@@ -4,7 +4,7 @@ use crate::baseline::control::Control;
 use crate::finding::{Outcome, Verdict};
 use crate::formats::{argv, daemon_lint};
 use crate::kinds::effective::ConfigFile;
-use crate::kinds::{Context, docker_missing, not_applicable, unknown, verdict};
+use crate::kinds::{Context, docker_missing, not_applicable, unknown, verdict, wrong};
 
 const DESIRED: &str = "a configuration that this engine reads as it is meant";
 
@@ -50,11 +50,6 @@ pub fn judge<'c>(control: &'c Control, context: &Context) -> Vec<Verdict<'c>> {
         verdicts.push(verdict(control, path, Outcome::Compliant { note: None }, "valid, with every key known", DESIRED));
     }
     verdicts
-}
-
-/// What is wrong, to be read after "is".
-fn wrong(what: &str) -> String {
-    format!("wrong: {}", what.trim_end_matches('.'))
 }
 
 /// Keys that the file and a flag (of the running process or of the unit) both give.

@@ -201,6 +201,7 @@ pub fn judge<'c>(control: &'c Control, want: &WatchWant, context: &Context) -> V
         }
     }
     if verdicts.is_empty() {
+        nothing.dedup();
         verdicts.push(not_applicable(control, target, nothing.join("; ")));
     }
     verdicts
@@ -251,12 +252,12 @@ fn judge_path<'c>(control: &'c Control, want: &WatchWant, context: &Context, pat
     let mut texts = Vec::new();
     let mut evidence = Vec::new();
     match (&disk, volatile) {
-        (Some(coverage), _) => texts.push(format!("{} by rules.d", side(coverage, &mut evidence))),
+        (Some(coverage), _) => texts.push(side(coverage, "rules.d", &mut evidence)),
         (None, Some(top)) => evidence.push(format!("{top} is empty when rules load at boot: rules.d must not name {path}")),
         (None, None) => {}
     }
     match (&kernel, &facts.audit.kernel) {
-        (Some(coverage), _) => texts.push(format!("{} by the kernel", side(coverage, &mut evidence))),
+        (Some(coverage), _) => texts.push(side(coverage, "the kernel", &mut evidence)),
         (None, Fact::Unknown(why)) => evidence.push(format!("the kernel's rules can't be listed: {why}")),
         (None, _) => {}
     }
@@ -311,17 +312,17 @@ fn outcome(disk: Option<&Coverage>, kernel: Option<&Coverage>, rule: &Rule, vola
 }
 
 /// One side in words.
-fn side(coverage: &Coverage, evidence: &mut Vec<String>) -> String {
+fn side(coverage: &Coverage, by: &str, evidence: &mut Vec<String>) -> String {
     match coverage {
-        Coverage::Full { .. } => "recorded".into(),
+        Coverage::Full { .. } => format!("recorded by {by}"),
         Coverage::Partial { why } => {
             evidence.extend(why.iter().cloned());
-            "recorded in part".into()
+            format!("recorded in part by {by}")
         }
-        Coverage::None => "not recorded".into(),
+        Coverage::None => format!("not recorded by {by}"),
         Coverage::Disarmed { why, .. } => {
             evidence.extend(why.iter().cloned());
-            "dropped by an earlier rule".into()
+            format!("dropped by an earlier rule of {by}")
         }
     }
 }
