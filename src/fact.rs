@@ -203,6 +203,17 @@ pub enum ServiceManager {
     None,
 }
 
+impl std::fmt::Display for ServiceManager {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            ServiceManager::Systemd => "systemd",
+            ServiceManager::Openrc => "openrc",
+            ServiceManager::Sysv => "sysv",
+            ServiceManager::None => "none",
+        })
+    }
+}
+
 /// What is known of dockerd.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct DaemonFacts {

@@ -124,6 +124,11 @@ impl Host {
         }
     }
 
+    /// Asks a daemon that is known to run, and waits for the answer.
+    pub fn ask(&self) -> Answer {
+        self.endpoint.as_ref().map(|(endpoint, _)| Engine::new(endpoint.clone(), docker::TIMEOUT).ask()).unwrap_or_default()
+    }
+
     /// Whether the daemon answers.
     ///
     /// # Errors

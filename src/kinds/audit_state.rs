@@ -90,6 +90,10 @@ fn persistent<'c>(control: &'c Control, context: &Context) -> Verdict<'c> {
     let outcome = match (missing.is_empty(), kernel.enabled) {
         (true, _) => Outcome::Compliant { note: None },
         (false, 2) => Outcome::Manual("the kernel's rules are locked until the next boot, which will load them".into()),
+        // A rule that names a user which harden did not look up.
+        (false, _) if missing.iter().any(|(rule, _)| rule.to_kernel().is_err()) => {
+            Outcome::Manual("load them: `augenrules --load`".into())
+        }
         (false, _) => Outcome::Fixable(missing.iter().map(|(rule, _)| Edit::AuditInKernel(rule.clone())).collect()),
     };
     let observed = match missing.len() {

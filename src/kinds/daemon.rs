@@ -4,11 +4,11 @@ use serde_json::Value;
 
 use crate::baseline::control::{Control, DaemonCondition, DaemonWant, KeyFix, KeyWant, Live, Prerequisite};
 use crate::change::{Action, Edit};
-use crate::fact::{ApiFacts, Fact, Facts};
+use crate::fact::{ApiFacts, Fact, Facts, ServiceManager};
 use crate::finding::{Outcome, Verdict};
-use crate::formats::daemon_json::{self, Op};
+use crate::formats::daemon_json::{self, Document, Op};
 use crate::formats::{daemon_keys, mask};
-use crate::kinds::effective::{ConfigFile, Origin, Setting};
+use crate::kinds::effective::{ConfigFile, Origin, SERVICE, Setting};
 use crate::kinds::{Context, docker_missing, not_applicable, unknown, verdict};
 use crate::observe::Observer;
 
@@ -62,15 +62,15 @@ fn judge_key<'c>(control: &'c Control, want: &DaemonWant, key: &KeyWant, context
         Some(value) => key.expect.holds(Some(value)),
         None => true,
     };
+    let pending = pending(key, live.is_some(), context);
+    let not_read = if configured && pending.is_some() { "; the running dockerd has not read that yet" } else { "" };
     let outcome = match (configured, in_force) {
-        (true, true) => match pending(key, live.is_some(), context) {
-            Some(outcome) => outcome,
-            None => Outcome::Compliant { note: None },
-        },
+        (true, true) => pending.unwrap_or(Outcome::Compliant { note: None }),
         (true, false) => activate(key, &setting, live.as_ref(), context),
         (false, _) => fix(want, key, &setting, in_force && live.is_some(), context),
     };
     let mut observed = shown(key, setting.value.as_ref());
+    observed.push_str(not_read);
     if let Some(live) = live.as_ref().filter(|_| !in_force || !configured) {
         observed.push_str(&format!("; the running dockerd has {}", shown(key, Some(live))));
     }
@@ -182,8 +182,24 @@ fn activate(key: &KeyWant, setting: &Setting, live: Option<&Value>, context: &Co
             edit: daemon_json::Edit { path: vec![key.name.clone()], op: Op::Set(value) },
             activation: Some(action),
         },
+        None if action == Action::DockerRestart => return restart(context.facts),
         None => Edit::Activate(action),
     }])
+}
+
+/// Nothing is left to do but a restart.
+fn restart(facts: &Facts) -> Outcome {
+    match restart_by_hand(facts) {
+        Some(how) => Outcome::Manual(format!("it takes effect at the next start of dockerd; {how}")),
+        None => Outcome::Fixable(vec![Edit::Activate(Action::DockerRestart)]),
+    }
+}
+
+/// How the user restarts dockerd where harden can't; `None` when it can.
+pub fn restart_by_hand(facts: &Facts) -> Option<String> {
+    let service = facts.daemon.process.known().and_then(|process| process.service.as_deref());
+    let managed = facts.host.service_manager == ServiceManager::Systemd && service == Some(SERVICE);
+    (!managed).then(|| format!("{SERVICE} did not start this dockerd: restart it the way it was started"))
 }
 
 /// What puts a changed key in force; `None` when no daemon runs.
@@ -201,20 +217,16 @@ fn pending(key: &KeyWant, seen_live: bool, context: &Context) -> Option<Outcome>
         return None;
     }
     let file = facts.files.get(&context.effective.path)?.known()?;
-    let in_file = matches!(&context.effective.file, ConfigFile::Parsed(document) if document.value().get(&key.name).is_some());
-    if !in_file || file.mtime_ns <= process.started_ns {
+    let ConfigFile::Parsed(document) = &context.effective.file else { return None };
+    if file.mtime_ns <= process.started_ns {
         return None;
     }
-    // What the file said when the daemon started is in harden's own record, where harden made the change.
-    let same_at_start = facts.daemon.config_at_start.known().is_some_and(|content| {
-        let then = crate::formats::daemon_json::Document::parse(&content.0);
-        let now = match &context.effective.file {
-            ConfigFile::Parsed(document) => document.value().get(&key.name).cloned(),
-            _ => None,
-        };
-        then.is_ok_and(|then| then.value().get(&key.name).cloned() == now)
-    });
-    (!same_at_start).then(|| Outcome::Fixable(vec![Edit::Activate(Action::DockerRestart)]))
+    let now = document.value().get(&key.name);
+    // What the file said when the daemon started is in harden's own record, where harden made the change. Else a key that is not
+    // there may never have been.
+    let at_start = facts.daemon.config_at_start.known().and_then(|content| Document::parse(&content.0).ok());
+    let changed = at_start.map_or(now.is_some(), |then| then.value().get(&key.name) != now);
+    changed.then(|| restart(facts))
 }
 
 fn running_containers(context: &Context) -> u64 {

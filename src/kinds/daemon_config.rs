@@ -2,9 +2,11 @@
 
 use crate::baseline::control::Control;
 use crate::finding::{Outcome, Verdict};
+use crate::formats::daemon_lint::LintKind;
 use crate::formats::{argv, daemon_lint};
 use crate::kinds::effective::ConfigFile;
 use crate::kinds::{Context, docker_missing, not_applicable, unknown, verdict, wrong};
+use crate::plan::Withheld;
 
 const DESIRED: &str = "a configuration that this engine reads as it is meant";
 
@@ -50,6 +52,23 @@ pub fn judge<'c>(control: &'c Control, context: &Context) -> Vec<Verdict<'c>> {
         verdicts.push(verdict(control, path, Outcome::Compliant { note: None }, "valid, with every key known", DESIRED));
     }
     verdicts
+}
+
+/// Why the file must not be touched: it can't be read for certain, or dockerd can't read a value.
+pub fn defect(context: &Context) -> Option<Withheld> {
+    let effective = &context.effective;
+    let withheld = |line: usize, column: usize, what: &str| Withheld {
+        target: format!("{}:{line}:{column}", effective.path),
+        reason: what.trim_end_matches('.').to_owned(),
+    };
+    match &effective.file {
+        ConfigFile::Missing | ConfigFile::Unreadable(_) => None,
+        ConfigFile::Broken(problems) => problems.first().map(|problem| withheld(problem.line, problem.column, &problem.what)),
+        ConfigFile::Parsed(document) => daemon_lint::lint(document, effective.version)
+            .into_iter()
+            .find(|lint| lint.fatal && lint.kind == LintKind::WrongType)
+            .map(|lint| withheld(lint.line, lint.column, &lint.what)),
+    }
 }
 
 /// Keys that the file and a flag (of the running process or of the unit) both give.

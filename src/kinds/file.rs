@@ -58,6 +58,7 @@ pub fn judge<'c>(control: &'c Control, want: &FileWant, context: &Context) -> Ve
         judge_parents(control, context, &mut verdicts);
     }
     if verdicts.is_empty() {
+        nothing.dedup();
         verdicts.push(not_applicable(control, places(&want.paths), nothing.join("; ")));
     }
     verdicts

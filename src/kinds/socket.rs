@@ -137,6 +137,10 @@ fn docker_unit(want: &SocketWant, context: &Context) -> Vec<Edit> {
     {
         edits.push(edit("SocketGroup", group));
     }
+    // Where a later drop-in wins, writing would change nothing; the control of the unit's settings says so.
+    edits.retain(
+        |edit| !matches!(edit, Edit::DropIn { setting, .. } if unit::overriding(&socket, "Socket", &setting[1]).is_some()),
+    );
     edits
 }
 

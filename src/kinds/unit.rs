@@ -6,9 +6,10 @@ use crate::baseline::control::{Control, SettingWant, UnitWant};
 use crate::change::Edit;
 use crate::fact::{Fact, Facts};
 use crate::finding::{Outcome, Verdict};
-use crate::formats::unit_file::{self, Unit};
+use crate::formats::unit_file::{self, Origin, Unit};
 use crate::kinds::{Context, docker_missing, not_applicable, unknown, verdict};
 use crate::observe::Observer;
+use crate::plan::DROP_IN;
 
 /// Reads the unit and its drop-ins.
 pub fn observe(want: &UnitWant, observer: &mut Observer) {
@@ -51,8 +52,10 @@ fn judge_setting<'c>(
     };
     let outcome = if setting.expect.holds(Some(&Value::String(value.clone()))) {
         Outcome::Compliant { note: None }
+    } else if let Some(place) = overriding(unit, &setting.section, &setting.name) {
+        Outcome::Manual(format!("{place} is read after harden's own drop-in and wins; change {} there", setting.name))
     } else if let Some(set) = &setting.set {
-        match value_to_set(setting, &value, set, context) {
+        match value_to_set(setting, set, &value, context) {
             Ok(set) => Outcome::Fixable(vec![Edit::DropIn {
                 unit: want.unit.clone(),
                 setting: [setting.section.clone(), setting.name.clone(), set],
@@ -67,8 +70,15 @@ fn judge_setting<'c>(
     verdict
 }
 
+/// The drop-in that gives a setting and is read after harden's own, whatever that one says: systemd sorts them by name.
+pub(crate) fn overriding(unit: &Unit, section: &str, name: &str) -> Option<Origin> {
+    let (_, origin) = unit.last(section, name)?;
+    let file_name = origin.path.rsplit('/').next().unwrap_or_default();
+    (origin.path != unit.fragment && file_name > DROP_IN).then_some(origin)
+}
+
 /// A mode keeps what the unit says and loses only the bits beyond the mask; a group must exist, or the unit would not start.
-fn value_to_set(setting: &SettingWant, value: &str, set: &str, context: &Context) -> Result<String, String> {
+fn value_to_set(setting: &SettingWant, set: &str, value: &str, context: &Context) -> Result<String, String> {
     if let (Some(allowed), Ok(mode)) = (setting.expect.at_most, u32::from_str_radix(value, 8)) {
         return Ok(format!("{:04o}", mode & allowed.0));
     }

@@ -47,8 +47,11 @@ pub const BREAKS: &[Break] = &[
     Break {
         control: "audit-rules-loadable",
         how: "a line that harden does not know",
-        breaks: |tree| tree.edit(RULES, "-w /usr/bin/dockerd", "--no-such-option\n-w /usr/bin/dockerd"),
-        findings: &[unknown("/etc/audit/rules.d/docker.rules:1", "")],
+        breaks: |tree| tree.edit(RULES, "-w /usr/bin/dockerd", "--signal term\n-w /usr/bin/dockerd"),
+        findings: &[unknown(
+            "/etc/audit/rules.d/docker.rules:1",
+            "--signal: audit 3.0.9 does not know it, later versions signal auditd",
+        )],
         also: &[],
     },
     unwatched(
@@ -146,7 +149,13 @@ pub const BREAKS: &[Break] = &[
                 "-a never,exit -S all -F path=/etc/docker/daemon.json\n-w /usr/bin/dockerd",
             );
         },
-        findings: &[manual(CONFIG, "dropped by an earlier rule by rules.d", WA, "")],
+        findings: &[manual(
+            CONFIG,
+            "dropped by an earlier rule of rules.d",
+            WA,
+            "one more rule would not help: `-a never,exit -S all -F path=/etc/docker/daemon.json` comes first and drops every \
+             access wa on /etc/docker/daemon.json; take that rule away",
+        )],
         also: &["audit-watch-etc-docker /etc/docker"],
     },
     unwatched(

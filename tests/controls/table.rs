@@ -97,7 +97,7 @@ fn line(target: &str, observed: &str, desired: &str, fix: &str) -> String {
 fn found(finding: &Finding) -> String {
     let reason = finding.fix.reason.clone().unwrap_or_default();
     let fix = match (finding.status, finding.fix.kind) {
-        (Status::Unknown, _) => format!("unknown: {reason}"),
+        (Status::Unknown, _) => return line(&finding.target, "", "", &format!("unknown: {reason}")),
         (_, FixKind::Automatic) => format!("automatic{reason}"),
         _ => format!("by hand: {reason}"),
     };
