@@ -256,8 +256,9 @@ pub fn changes(assessment: &Assessment) -> Vec<String> {
     let mut lines = Vec::new();
     for change in changes {
         lines.push(format!("{} {}: {}", change.kind(), change.target(), change.summary));
-        if let Effect::AuditKernel { add } = &change.effect {
+        if let Effect::AuditKernel { add, remove } = &change.effect {
             lines.extend(add.iter().map(|rule| format!("    {rule}")));
+            lines.extend(remove.iter().map(|rule| format!("    without {rule}")));
         }
     }
     lines
