@@ -44,17 +44,18 @@ pub fn assess(baseline: &Baseline, facts: &Facts, limits: &Limits) -> Result<Ass
     let now = jiff::Timestamp::now();
     let today = now.to_zoned(jiff::tz::TimeZone::UTC).date();
 
-    let restart = restart_risk(&verdicts, facts);
     let waivers: Vec<_> = verdicts.iter().map(|verdict| baseline.waiver(&verdict.control.id, &verdict.target, today)).collect();
-    let chosen: Vec<usize> = (0..verdicts.len())
+    let wanted: Vec<usize> = (0..verdicts.len())
         .filter(|&index| {
             let verdict = &verdicts[index];
             matches!(verdict.outcome, Outcome::Fixable(_))
                 && !matches!(waivers[index], Some((_, false)))
-                && risk(verdict, restart) <= limits.max_risk
+                && verdict.control.risk <= limits.max_risk
                 && (limits.wanted)(&verdict.control.id, &verdict.target)
         })
         .collect();
+    let restart = restart_risk(wanted.iter().map(|&index| &verdicts[index]), facts);
+    let chosen: Vec<usize> = wanted.into_iter().filter(|&index| risk(&verdicts[index], restart) <= limits.max_risk).collect();
     let reference = BaselineRef { name: baseline.name.clone(), digest: baseline.digest.clone() };
     let folded = plan::fold(&verdicts, &chosen, &context, reference, now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())?;
 
@@ -88,16 +89,19 @@ pub fn assess(baseline: &Baseline, facts: &Facts, limits: &Limits) -> Result<Ass
 }
 
 /// What restarting dockerd means on this host now: containers stop unless live-restore is on, or goes on before the restart.
-fn restart_risk(verdicts: &[Verdict], facts: &Facts) -> Risk {
-    let Some(api) = facts.daemon.api.known() else { return Risk::Restart };
+fn restart_risk<'v, 'c: 'v>(mut wanted: impl Iterator<Item = &'v Verdict<'c>>, facts: &Facts) -> Risk {
+    if facts.daemon.process.is_absent() {
+        return Risk::Restart;
+    }
+    // What runs can't be told: containers may.
+    let Some(api) = facts.daemon.api.known() else { return Risk::Disruptive };
     let switched_on = |edit: &Edit| match edit {
         Edit::DaemonKey { edit, activation: Some(Action::DockerReload), .. } => {
             edit.path == ["live-restore"] && edit.op == Op::Set(serde_json::Value::Bool(true))
         }
         _ => false,
     };
-    let planned =
-        verdicts.iter().any(|verdict| matches!(&verdict.outcome, Outcome::Fixable(edits) if edits.iter().any(switched_on)));
+    let planned = wanted.any(|verdict| matches!(&verdict.outcome, Outcome::Fixable(edits) if edits.iter().any(switched_on)));
     match (api.containers_running, api.live_restore) {
         (Some(0), _) | (_, Some(true)) => Risk::Restart,
         _ if planned => Risk::Restart,
@@ -251,3 +255,7 @@ fn shown(path: &str, content: &[u8]) -> String {
     let text = String::from_utf8_lossy(content);
     if path.ends_with(".json") { crate::formats::mask::mask(&text) } else { text.into_owned() }
 }
+
+#[cfg(test)]
+#[path = "assess_tests.rs"]
+mod tests;

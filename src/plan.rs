@@ -145,10 +145,16 @@ pub fn fold(
         }
     }
 
-    let mut folding =
-        Folding { verdicts, context, changes: Vec::new(), changes_of: BTreeMap::new(), withheld_of: BTreeMap::new() };
+    let mut folding = Folding {
+        verdicts,
+        context,
+        config: reach::real(&context.facts.files, &context.facts.daemon.config_file),
+        changes: Vec::new(),
+        changes_of: BTreeMap::new(),
+        withheld_of: BTreeMap::new(),
+    };
     let mut withheld = Vec::new();
-    let config = reach::real(&context.facts.files, &context.facts.daemon.config_file);
+    let config = folding.config.clone();
     let defect = daemon_config::defect(context).filter(|_| drafts.contains_key(&config) || speaks_of_dockerd(verdicts));
     for (path, draft) in ordered(drafts, &config) {
         let folded = match &defect {
@@ -165,6 +171,9 @@ pub fn fold(
         }
     }
     withheld.extend(defect);
+    if let Err(reason) = folding.dockerd_reads_on(&actions) {
+        withheld.push(Withheld { target: context.facts.daemon.config_file.clone(), reason });
+    }
     folding.kernel_rules(kernel);
     let activations = folding.activations(&actions);
 
@@ -295,6 +304,8 @@ fn ordered(drafts: BTreeMap<String, Draft>, config: &str) -> Vec<(String, Draft)
 struct Folding<'v, 'c, 'f> {
     verdicts: &'v [Verdict<'v>],
     context: &'c Context<'f>,
+    /// dockerd's configuration file, without symbolic links.
+    config: String,
     changes: Vec<Change>,
     changes_of: BTreeMap<usize, Vec<String>>,
     withheld_of: BTreeMap<usize, String>,
@@ -423,15 +434,39 @@ impl Folding<'_, '_, '_> {
         let bytes = document.apply(&edits).map_err(|error| error.to_string())?;
         let after =
             Document::parse(&bytes).map_err(|_| "the edited file does not parse; this is a bug in harden".to_owned())?;
-        if let Some(fatal) = daemon_lint::lint(&after, effective.version).into_iter().find(|lint| lint.fatal) {
+        self.accepted(path, &after)?;
+        Ok(Content(bytes))
+    }
+
+    /// Whether dockerd would start with this file and its flags, as far as they tell.
+    fn accepted(&self, path: &str, document: &Document) -> Result<(), String> {
+        let fatal = daemon_lint::lint(document, self.context.effective.version).into_iter().find(|lint| lint.fatal);
+        if let Some(fatal) = fatal {
             return Err(format!("dockerd would still refuse {path}: line {}: {}; mend that first", fatal.line, fatal.what));
         }
-        if let Some(key) = daemon_config::conflicts(self.context).first() {
-            return Err(format!(
-                "dockerd would still refuse {path}: `{key}` is also given as a flag; take one of them away first"
-            ));
+        match daemon_config::conflicts(self.context).first() {
+            Some(key) => {
+                Err(format!("dockerd would still refuse {path}: `{key}` is also given as a flag; take one of them away first"))
+            }
+            None => Ok(()),
         }
-        Ok(Content(bytes))
+    }
+
+    /// A reload or restart without an edit makes dockerd read the file as it is: it must be one that dockerd accepts.
+    fn dockerd_reads_on(&mut self, actions: &BTreeMap<Action, Vec<usize>>) -> Result<(), String> {
+        let effective = &self.context.effective;
+        let ConfigFile::Parsed(document) = &effective.file else { return Ok(()) };
+        let edited = |change: &Change| matches!(&change.effect, Effect::File { path, after: Some(after), .. } if after.content.is_some() && *path == self.config);
+        let docker = [Action::DockerReload, Action::DockerRestart].into_iter().filter_map(|action| actions.get(&action));
+        let verdicts: Vec<usize> = docker.flatten().copied().collect();
+        if verdicts.is_empty() || self.changes.iter().any(edited) {
+            return Ok(());
+        }
+        self.accepted(&effective.path, document).inspect_err(|reason| {
+            for verdict in verdicts {
+                self.withheld_of.entry(verdict).or_insert_with(|| reason.clone());
+            }
+        })
     }
 
     fn kernel_rules(&mut self, kernel: Vec<(Rule, usize)>) {

@@ -2,10 +2,10 @@
 
 use crate::baseline::control::{AuditState, AuditStateWant, Control};
 use crate::change::Edit;
-use crate::fact::{Fact, KernelAudit};
+use crate::fact::{Fact, Facts, KernelAudit};
 use crate::finding::{Outcome, Verdict};
 use crate::formats::rules_d::Gravity;
-use crate::kinds::watch::audit_missing;
+use crate::kinds::watch::{audit_missing, not_built};
 use crate::kinds::{Context, not_applicable, unknown, verdict, wrong};
 use crate::observe::RULES_DIR;
 
@@ -15,9 +15,10 @@ pub fn judge<'c>(control: &'c Control, want: &AuditStateWant, context: &Context)
         AuditState::Running => "auditd",
         AuditState::Persistent | AuditState::Loadable => RULES_DIR,
     };
-    if let (AuditState::Running, Fact::Absent) = (want.is, &context.facts.audit.installed) {
-        let help = "install auditd: `apt-get install auditd`, or `dnf install audit`".to_owned();
-        return vec![verdict(control, target, Outcome::Manual(help), "not installed", RUNNING)];
+    if want.is == AuditState::Running
+        && let Some((observed, help)) = nothing_to_run(context.facts)
+    {
+        return vec![verdict(control, target, Outcome::Manual(help.into()), observed, RUNNING)];
     }
     if let Some(verdict) = audit_missing(control, target, context) {
         return vec![verdict];
@@ -31,23 +32,26 @@ pub fn judge<'c>(control: &'c Control, want: &AuditStateWant, context: &Context)
 
 /// What is wanted of the audit subsystem.
 const RUNNING: &str = "on, with auditd connected";
-/// Why nothing can be recorded on a host whose kernel has no auditing.
-const NOT_BUILT: &str = "the kernel was built without auditing (CONFIG_AUDIT); it takes another kernel";
+
+/// What there is instead of an audit subsystem, and what to do about it.
+fn nothing_to_run(facts: &Facts) -> Option<(&'static str, &'static str)> {
+    if facts.audit.installed.is_absent() {
+        return Some(("not installed", "install auditd: `apt-get install auditd`, or `dnf install audit`"));
+    }
+    not_built(facts).then_some(("not in this kernel", "boot a kernel that was built with CONFIG_AUDIT and CONFIG_AUDITSYSCALL"))
+}
 
 fn kernel<'f>(context: &'f Context) -> Result<&'f KernelAudit, Outcome> {
     match &context.facts.audit.kernel {
         Fact::Known(kernel) => Ok(kernel),
-        Fact::Absent if context.facts.host.live => Err(Outcome::Manual(NOT_BUILT.into())),
         Fact::Absent => Err(Outcome::NotApplicable("an image tree has no kernel".into())),
         Fact::Unknown(why) => Err(Outcome::Unknown(why.clone())),
     }
 }
 
 fn running<'c>(control: &'c Control, context: &Context) -> Verdict<'c> {
-    let desired = RUNNING;
     let kernel = match kernel(context) {
         Ok(kernel) => kernel,
-        Err(outcome @ Outcome::Manual(_)) => return verdict(control, "auditd", outcome, "not in this kernel", desired),
         Err(outcome) => return verdict(control, "auditd", outcome, "", ""),
     };
     let enabled = match kernel.enabled {
@@ -67,7 +71,7 @@ fn running<'c>(control: &'c Control, context: &Context) -> Verdict<'c> {
         (2, _) => Outcome::Compliant { note: Some("rules that are written now count from the next boot".into()) },
         _ => Outcome::Compliant { note: None },
     };
-    let mut verdict = verdict(control, "auditd", outcome, format!("{enabled}, {daemon}"), desired);
+    let mut verdict = verdict(control, "auditd", outcome, format!("{enabled}, {daemon}"), RUNNING);
     verdict.evidence.push("kernel audit status over netlink".into());
     verdict
 }
@@ -76,7 +80,6 @@ fn persistent<'c>(control: &'c Control, context: &Context) -> Verdict<'c> {
     let desired = "loaded in full";
     let kernel = match kernel(context) {
         Ok(kernel) => kernel,
-        Err(Outcome::Manual(why)) => return not_applicable(control, RULES_DIR, why),
         Err(outcome) => return verdict(control, RULES_DIR, outcome, "", ""),
     };
     if let Err(why) = &context.rules.merged {

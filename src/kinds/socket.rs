@@ -92,8 +92,8 @@ fn wish(want: &SocketWant, context: &Context) -> Result<Wish, String> {
     Ok(Wish { mode_max: want.mode_max, uid, gids: groups(want, context) })
 }
 
-/// The groups that are allowed and exist here. The wished group comes before root, because a fix takes the first one: root would
-/// lock out everybody who may use the socket today.
+/// The groups that the socket may have. One that does not exist here is no option. The wished group comes before root, because a
+/// fix takes the first one: root would lock out everybody who may use the socket today.
 fn groups(want: &SocketWant, context: &Context) -> Vec<(u32, String)> {
     let mut groups: Vec<_> = want.group_one_of.iter().filter_map(|name| file::group(name, context).ok()).collect();
     groups.sort_by_key(|(gid, _)| *gid == 0);
@@ -131,6 +131,7 @@ fn docker_unit(want: &SocketWant, context: &Context) -> Vec<Edit> {
     if want.owner.is_some() && setting("SocketUser", "root") != "root" {
         edits.push(edit("SocketUser", "root".into()));
     }
+    // The same group that the live socket gets.
     if !want.group_one_of.is_empty()
         && !want.group_one_of.contains(&setting("SocketGroup", "root"))
         && let Some((_, group)) = groups(want, context).into_iter().next()

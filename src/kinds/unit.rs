@@ -46,9 +46,10 @@ fn judge_setting<'c>(
     context: &Context,
 ) -> Verdict<'c> {
     let target = format!("{} {}", want.unit, setting.name);
-    let (value, origin) = match unit.last(&setting.section, &setting.name) {
-        Some((value, origin)) if !value.is_empty() => (value.to_owned(), format!("{origin}")),
-        _ => (setting.default.clone(), format!("{}'s default, {} is not set", want.unit, setting.name)),
+    let set_at = unit.last(&setting.section, &setting.name).filter(|(value, _)| !value.is_empty());
+    let (value, origin) = match &set_at {
+        Some((value, origin)) => ((*value).to_owned(), format!("{origin}")),
+        None => (setting.default.clone(), format!("{}'s default, {} is not set", want.unit, setting.name)),
     };
     let outcome = if setting.expect.holds(Some(&Value::String(value.clone()))) {
         Outcome::Compliant { note: None }

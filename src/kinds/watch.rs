@@ -214,9 +214,17 @@ fn not_installed(place: &Place, paths: &[String], facts: &Facts) -> Option<Strin
     absent.then(|| format!("{name} is not installed"))
 }
 
+/// Whether this host's kernel records nothing at all.
+pub(crate) fn not_built(facts: &Facts) -> bool {
+    facts.host.live && facts.audit.kernel.is_absent()
+}
+
 /// The verdict where there is no audit subsystem to speak of.
 pub(crate) fn audit_missing<'c>(control: &'c Control, target: &str, context: &Context) -> Option<Verdict<'c>> {
     match &context.facts.audit.installed {
+        Fact::Known(_) if not_built(context.facts) => {
+            Some(not_applicable(control, target, "this kernel was built without auditing"))
+        }
         Fact::Known(_) => None,
         Fact::Absent => Some(not_applicable(control, target, "auditd is not installed: no auditctl, no /etc/audit/rules.d")),
         Fact::Unknown(why) => Some(unknown(control, target, why.clone())),

@@ -38,11 +38,31 @@ pub const BREAKS: &[Break] = &[
         control: "audit-rules-loadable",
         how: "a line that stops the load, and with it the rules after it",
         breaks: |tree| tree.edit(RULES, "-w /etc/sysconfig", "-w /etc/absent/x -p wa\n-w /etc/sysconfig"),
-        findings: &[manual("/etc/audit/rules.d/docker.rules:14", "", "a line that loads at boot", "")],
+        findings: &[manual(
+            "/etc/audit/rules.d/docker.rules:14",
+            "wrong: path=/etc/absent/x: its parent directory is not there",
+            "lines that all load at boot",
+            "the load stops there, and the 2 rules after it are lost; delete the line, or make sure that the directory is there \
+             before rules are loaded (/run is empty at boot)",
+        )],
         also: &[
             "audit-watch-containerd-config /etc/containerd/config.toml",
             "audit-watch-etc-sysconfig-docker /etc/sysconfig/docker",
         ],
+    },
+    Break {
+        control: "audit-rules-loadable",
+        how: "harden's own file gives a rule that another file gives by now",
+        breaks: |tree| {
+            let rule = "-a always,exit -S all -F path=/usr/bin/runc -F perm=wxa -F key=docker\n";
+            tree.write("/etc/audit/rules.d/50-harden-docker.rules", &format!("\n# of harden\n{rule}"));
+        },
+        findings: &[automatic(
+            "/etc/audit/rules.d",
+            "given twice: 1 rule of harden's own file stand in another file too",
+            "lines that all load at boot",
+        )],
+        also: &[],
     },
     Break {
         control: "audit-rules-loadable",

@@ -1,0 +1,233 @@
+//! Verdicts and plans on recorded facts: a live systemd host with a running dockerd 26.1, and what may be wrong with it.
+
+use super::*;
+use crate::change::Change;
+use crate::fact::{ApiFacts, Content, Fact, FileFact, FileKind, ProcessFact, ServiceManager, UnitFacts};
+
+const CONFIG: &str = "/etc/docker/daemon.json";
+/// When the recorded dockerd started, nanoseconds since 1970.
+const STARTED: i64 = 1_000;
+
+/// A file of root's.
+fn file(path: &str, kind: FileKind, mode: u32) -> FileFact {
+    FileFact {
+        real_path: path.into(),
+        kind,
+        mode,
+        uid: 0,
+        gid: 0,
+        nlink: 1,
+        dev: 1,
+        ino: 1,
+        mtime_ns: STARTED - 1,
+        size: 0,
+        acl: Vec::new(),
+        content: None,
+    }
+}
+
+/// A host whose dockerd runs with this daemon.json, unchanged since it started.
+fn host(daemon_json: &str) -> Facts {
+    let mut facts = Facts::default();
+    facts.host.live = true;
+    facts.host.service_manager = ServiceManager::Systemd;
+    facts.host.br_netfilter = Fact::Known(true);
+    facts.host.selinux_enforcing = Fact::Absent;
+    facts.daemon.installed = Fact::Known("/usr/bin/dockerd".into());
+    facts.daemon.version = Fact::Known("26.1.5".into());
+    facts.daemon.config_file = CONFIG.into();
+    facts.daemon.config_at_start = Fact::Absent;
+    facts.daemon.process = Fact::Known(ProcessFact {
+        pid: 7,
+        exe: "/usr/bin/dockerd".into(),
+        argv: vec!["/usr/bin/dockerd".into(), "-H".into(), "fd://".into()],
+        started_ns: STARTED,
+        service: Some("docker.service".into()),
+    });
+    facts.daemon.api = Fact::Known(ApiFacts {
+        debug: Some(false),
+        live_restore: Some(false),
+        experimental: Some(false),
+        security_options: Some(vec!["name=seccomp,profile=builtin".into(), "name=cgroupns".into()]),
+        storage_driver: Some("overlay2".into()),
+        swarm_state: Some("inactive".into()),
+        containers_running: Some(0),
+        ..ApiFacts::default()
+    });
+    let config = FileFact { content: Some(Content(daemon_json.into())), ..file(CONFIG, FileKind::File, 0o644) };
+    facts.files.insert(CONFIG.into(), Fact::Known(config));
+    facts
+}
+
+fn api(facts: &mut Facts) -> &mut ApiFacts {
+    match &mut facts.daemon.api {
+        Fact::Known(api) => api,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// daemon.json is younger than the running dockerd.
+fn edited_since(facts: &mut Facts) {
+    if let Some(Fact::Known(file)) = facts.files.get_mut(CONFIG) {
+        file.mtime_ns = STARTED + 1;
+    }
+}
+
+fn assessed(facts: &Facts, only: &str, wanted: &dyn Fn(&str, &str) -> bool) -> Assessment {
+    let only: Vec<String> = only.split(' ').map(str::to_owned).collect();
+    let baseline = crate::baseline::load("guide", &[]).and_then(|guide| guide.select(&only, &[])).unwrap();
+    assess(&baseline, facts, &Limits { max_risk: Risk::Restart, wanted }).unwrap()
+}
+
+/// Everything that the guide's controls of these names want.
+fn all(facts: &Facts, only: &str) -> Assessment {
+    assessed(facts, only, &|_, _| true)
+}
+
+fn actions(assessment: &Assessment) -> Vec<Action> {
+    assessment.plan.activations.iter().map(|activation| activation.action).collect()
+}
+
+/// "drift manual: its reason" of the only finding.
+fn told(assessment: &Assessment) -> String {
+    let [finding] = assessment.findings.as_slice() else { panic!("{:#?}", assessment.findings) };
+    let reason = finding.fix.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
+    format!("{:?} {:?}{reason}", finding.status, finding.fix.kind)
+}
+
+#[test]
+fn a_restart_that_stops_containers_is_planned_only_where_that_is_allowed() {
+    let both = "daemon-log-level-info daemon-live-restore";
+    let mut facts = host(r#"{"log-level": "debug"}"#);
+    api(&mut facts).containers_running = Some(2);
+    assert_eq!(actions(&all(&facts, both)), [Action::DockerReload, Action::DockerRestart]);
+    // live-restore is not there to be switched on, or was not chosen.
+    assert_eq!(actions(&all(&facts, "daemon-log-level-info")), []);
+    let chosen = |control: &str, _: &str| control != "daemon-live-restore";
+    let without = assessed(&facts, both, &chosen);
+    assert_eq!(actions(&without), []);
+    assert_eq!(without.plan.changes, Vec::<Change>::new());
+    // A swarm refuses live-restore.
+    api(&mut facts).swarm_state = Some("active".into());
+    assert_eq!(actions(&all(&facts, both)), []);
+    // Nobody can say what runs.
+    facts.daemon.api = Fact::Unknown("no answer within 5s".into());
+    facts.files.insert("/var/lib/docker/swarm/docker-state.json".into(), Fact::Known(file("", FileKind::File, 0o600)));
+    assert_eq!(
+        told(&all(&facts, "daemon-log-level-info")),
+        "Drift Manual: its fix is disruptive; allow it with --max-risk disruptive"
+    );
+    // No dockerd runs: nothing is stopped.
+    facts.daemon.api = Fact::Absent;
+    facts.daemon.process = Fact::Absent;
+    assert_eq!(told(&all(&facts, "daemon-log-level-info")), "Drift Automatic");
+}
+
+#[test]
+fn dockerd_is_not_made_to_read_a_file_that_it_would_refuse() {
+    // Right, but not in force before a restart; `foo` would keep dockerd from coming back.
+    let mut facts = host("{\"log-level\": \"info\", \"foo\": 1}");
+    edited_since(&mut facts);
+    let assessment = all(&facts, "daemon-log-level-info");
+    assert_eq!(actions(&assessment), []);
+    assert_eq!(
+        told(&assessment),
+        "Drift Manual: withheld: dockerd would still refuse /etc/docker/daemon.json: line 1: `foo` is no key of daemon.json, and \
+         dockerd refuses to start.; mend that first"
+    );
+    assert_eq!(assessment.plan.fixes, []);
+    assert_eq!(assessment.plan.withheld.len(), 1);
+    // A flag of the next start.
+    let mut facts = host(r#"{"log-level": "info", "hosts": ["fd://"]}"#);
+    edited_since(&mut facts);
+    assert_eq!(
+        told(&all(&facts, "daemon-log-level-info")),
+        "Drift Manual: withheld: dockerd would still refuse /etc/docker/daemon.json: `hosts` is also given as a flag; take one of \
+         them away first"
+    );
+    // A mode that is mended in the same file makes it no better.
+    let mut facts = host(r#"{"log-level": "info", "foo": 1}"#);
+    edited_since(&mut facts);
+    if let Some(Fact::Known(config)) = facts.files.get_mut(CONFIG) {
+        config.mode = 0o666;
+    }
+    let both = all(&facts, "daemon-log-level-info file-daemon-json-mode");
+    assert_eq!((actions(&both).len(), both.plan.changes.len()), (0, 1));
+    // The same file without the mistake.
+    let mut facts = host(r#"{"log-level": "info"}"#);
+    edited_since(&mut facts);
+    assert_eq!(actions(&all(&facts, "daemon-log-level-info")), [Action::DockerRestart]);
+}
+
+#[test]
+fn a_file_behind_a_symbolic_link_gets_one_change() {
+    let mut facts = host(r#"{"debug": true}"#);
+    if let Some(Fact::Known(config)) = facts.files.get_mut(CONFIG) {
+        (config.real_path, config.mode) = ("/srv/daemon.json".into(), 0o666);
+    }
+    // The same file, looked at without being read.
+    facts.files.insert("/srv/daemon.json".into(), Fact::Known(file("/srv/daemon.json", FileKind::File, 0o666)));
+    let plan = all(&facts, "daemon-debug-disabled file-daemon-json-mode").plan;
+    let [change] = plan.changes.as_slice() else { panic!("{:#?}", plan.changes) };
+    assert_eq!((change.target(), change.summary.as_str()), ("/srv/daemon.json", "set debug; mode 0666 to 0644"));
+    assert_eq!(change.controls, ["daemon-debug-disabled", "file-daemon-json-mode"]);
+}
+
+/// A host with socket activation: this docker.socket, this override.conf, and a live socket of group 100.
+fn with_socket(unit: &str, drop_in: Option<&str>) -> Facts {
+    const UNIT: &str = "/usr/lib/systemd/system/docker.socket";
+    const OVERRIDE: &str = "/etc/systemd/system/docker.socket.d/override.conf";
+    let mut facts = host("{}");
+    let mut add = |path: &str, text: &str| {
+        let content = Some(Content(format!("[Socket]\n{text}").into()));
+        facts.files.insert(path.into(), Fact::Known(FileFact { content, ..file(path, FileKind::File, 0o644) }));
+        path.to_owned()
+    };
+    let fragment = add(UNIT, &format!("ListenStream=/run/docker.sock\n{unit}"));
+    let drop_ins = drop_in.map(|text| add(OVERRIDE, text)).into_iter().collect();
+    facts.units.insert("docker.socket".into(), Fact::Known(UnitFacts { fragment, drop_ins, ..UnitFacts::default() }));
+    let socket = FileFact { gid: 100, ..file("/run/docker.sock", FileKind::Socket, 0o660) };
+    facts.files.insert("/run/docker.sock".into(), Fact::Known(socket));
+    facts.groups.insert("docker".into(), Fact::Known(999));
+    facts
+}
+
+/// What harden's drop-in would hold, below its heading.
+fn drop_in(assessment: &Assessment) -> Option<String> {
+    let content = assessment.plan.changes.iter().find_map(|change| match &change.effect {
+        Effect::File { path, after: Some(after), .. } if path.ends_with("/50-harden.conf") => after.content.clone(),
+        _ => None,
+    });
+    Some(String::from_utf8(content?.0).unwrap().split_once("[Socket]\n").unwrap().1.to_owned())
+}
+
+#[test]
+fn socket_and_unit_agree_on_the_group() {
+    let facts = with_socket("SocketMode=0660\nSocketGroup=users\n", None);
+    let assessment = all(&facts, "socket-docker-*");
+    assert_eq!(drop_in(&assessment).as_deref(), Some("SocketGroup=docker\n"));
+    let socket = assessment.plan.changes.iter().find(|change| change.target() == "/run/docker.sock").unwrap();
+    assert!(matches!(&socket.effect, Effect::File { after: Some(after), .. } if after.gid == 999), "{socket:#?}");
+}
+
+#[test]
+fn a_units_mode_only_loses_bits() {
+    let unit = |mode: &str| with_socket(&format!("{mode}\nSocketGroup=docker\n"), None);
+    for (before, after) in
+        [("SocketMode=0604", "SocketMode=0600\n"), ("SocketMode=0666", "SocketMode=0660\n"), ("", "SocketMode=0660\n")]
+    {
+        assert_eq!(drop_in(&all(&unit(before), "socket-docker-unit-settings")).as_deref(), Some(after), "{before}");
+    }
+}
+
+#[test]
+fn what_a_later_drop_in_sets_is_changed_there() {
+    let facts = with_socket("SocketMode=0660\nSocketGroup=docker\n", Some("SocketMode=0666\n"));
+    let assessment = all(&facts, "socket-docker-*");
+    assert_eq!(drop_in(&assessment), None);
+    let reason = |finding: &Finding| finding.target.ends_with("SocketMode").then(|| finding.fix.reason.clone()).flatten();
+    assert_eq!(
+        assessment.findings.iter().find_map(reason).unwrap(),
+        "/etc/systemd/system/docker.socket.d/override.conf:2 is read after harden's own drop-in and wins; change SocketMode there"
+    );
+}
