@@ -180,7 +180,7 @@ pub struct HostFacts {
     pub live: bool,
     /// What starts services here.
     pub service_manager: ServiceManager,
-    /// SELinux: `Known(true)` enforcing, `Known(false)` permissive, `Absent` off.
+    /// SELinux: `Known(true)` enforcing, `Known(false)` permissive, `Absent` off; of an image tree, as it is configured.
     pub selinux_enforcing: Fact<bool>,
     /// Whether bridge traffic can be filtered: the br_netfilter module is loaded or built in.
     pub br_netfilter: Fact<bool>,

@@ -91,7 +91,7 @@ impl Host {
             root: self.root.path().display().to_string(),
             live,
             service_manager: if live { machine::service_manager() } else { ServiceManager::None },
-            selinux_enforcing: if live { machine::selinux() } else { Fact::Unknown("an image tree has no kernel".into()) },
+            selinux_enforcing: if live { machine::selinux() } else { machine::selinux_configured(&self.root) },
             br_netfilter: if live { machine::br_netfilter() } else { Fact::Unknown("an image tree has no kernel".into()) },
             privileged: nix::unistd::geteuid().is_root(),
         }

@@ -14,6 +14,8 @@ use crate::observe::Observer;
 
 /// The engine's note of being part of a swarm, beneath its data root.
 pub const SWARM_STATE: &str = "swarm/docker-state.json";
+/// What is in force where the engine shows no seccomp profile at all.
+const NO_SECCOMP: &str = "no seccomp";
 
 /// Stands for the seccomp profile where the engine names none at all.
 const NO_SECCOMP: &str = "none";
@@ -58,7 +60,8 @@ fn target(key: &KeyWant) -> String {
 
 fn judge_key<'c>(control: &'c Control, want: &DaemonWant, key: &KeyWant, context: &Context) -> Verdict<'c> {
     let setting = context.effective.setting(&key.name, key.member.as_deref());
-    let unset = key.default_complies && matches!(setting.origin, Origin::Default);
+    // `null` in the file is as good as nothing there, but for booleans, which it makes false.
+    let unset = key.default_complies && (matches!(setting.origin, Origin::Default) || setting.value.is_none());
     let configured = unset || (key.expect.holds(setting.value.as_ref()) && !absent_but_set(key, &setting));
     let live = key.live.and_then(|live| live_value(live, context));
     let in_force = match &live {
@@ -203,6 +206,13 @@ fn fix(key: &KeyWant, setting: &Setting, in_force: bool, context: &Context) -> O
 /// What is configured is right, but the running daemon has something else.
 fn activate(key: &KeyWant, setting: &Setting, live: Option<&Value>, context: &Context) -> Outcome {
     let Some(action) = activation(&key.name, context) else { return Outcome::Compliant { note: None } };
+    // What a restart would change behind the user's back, harden does not restart for.
+    if let (KeyFix::Manual(reason), Action::DockerRestart) = (&key.fix, action) {
+        return Outcome::Manual(reason.clone());
+    }
+    if live.and_then(Value::as_str) == Some(NO_SECCOMP) {
+        return Outcome::Manual("no restart helps: it takes a kernel and an engine that are built with seccomp".into());
+    }
     if key.live == Some(Live::BridgeIcc) && running_containers(context) > 0 {
         return Outcome::Manual("it takes effect when dockerd next starts without running containers".into());
     }
@@ -285,7 +295,8 @@ fn holds(condition: DaemonCondition, context: &Context) -> Result<Option<String>
             .map(|driver| format!("the default log driver is {driver}, not json-file")),
         DaemonCondition::SelinuxOff => match &facts.host.selinux_enforcing {
             Fact::Known(_) => None,
-            Fact::Absent => Some("SELinux is off in this kernel".into()),
+            Fact::Absent if facts.host.live => Some("SELinux is off in this kernel".into()),
+            Fact::Absent => Some("SELinux is not switched on in /etc/selinux/config".into()),
             Fact::Unknown(why) => return Err(why.clone()),
         },
         DaemonCondition::NoDefaultBridge => {
@@ -315,10 +326,9 @@ fn swarm(facts: &Facts, context: &Context) -> Result<Option<String>, String> {
 /// Why a prerequisite is not met, if it is not; then the key is withheld, because dockerd would not start with it.
 fn missing(needed: Prerequisite, key: &KeyWant, context: &Context) -> Option<String> {
     let host = &context.facts.host;
-    if !host.live && needed != Prerequisite::Iptables {
-        return None; // The kernel is that of another host.
-    }
     match needed {
+        // Which modules a tree will find in its kernel, nobody knows.
+        Prerequisite::BrNetfilter if !host.live => None,
         Prerequisite::BrNetfilter => match &host.br_netfilter {
             Fact::Known(true) => None,
             Fact::Known(false) | Fact::Absent => Some(format!(
@@ -330,11 +340,18 @@ fn missing(needed: Prerequisite, key: &KeyWant, context: &Context) -> Option<Str
         },
         Prerequisite::Iptables => {
             let off = context.effective.setting("iptables", None).value == Some(Value::Bool(false));
-            off.then(|| format!("dockerd does not start with {} while iptables is false", target(key)))
+            let why = match key.name.as_str() {
+                "icc" => "dockerd does not start with icc off while iptables is off",
+                _ => "while iptables is off, the proxy alone publishes ports",
+            };
+            off.then(|| format!("{why}; switch iptables on (daemon-iptables-enabled), then run harden again"))
         }
         Prerequisite::SelinuxEnforcing => match &host.selinux_enforcing {
             Fact::Known(true) => None,
-            _ => Some("SELinux is not enforcing; set it up before dockerd uses it".into()),
+            _ => Some(
+                "SELinux is not enforcing: containers would get labels that protect nothing; set SELINUX=enforcing first"
+                    .into(),
+            ),
         },
     }
 }
