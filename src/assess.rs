@@ -2,10 +2,11 @@
 
 use crate::baseline::Baseline;
 use crate::baseline::control::Risk;
-use crate::change::{Action, Edit, Effect};
+use crate::change::{Action, Edit, Effect, FileImage};
 use crate::error::Result;
 use crate::fact::Facts;
 use crate::finding::{Finding, Fix, FixKind, Outcome, Status, Verdict};
+use crate::formats::audit_rule::Rule;
 use crate::formats::daemon_json::Op;
 use crate::kinds::{self, Context};
 use crate::plan::{self, Folded, Plan};
@@ -191,7 +192,7 @@ pub fn report(facts: &Facts, assessment: &Assessment, outcome: Option<RunOutcome
                 enabled: kernel.map(|kernel| kernel.enabled),
                 kernel_rules: kernel.map(|kernel| kernel.rules.len()),
             },
-            service_manager: format!("{:?}", facts.host.service_manager).to_lowercase(),
+            service_manager: facts.host.service_manager.to_string(),
         },
         baseline: assessment.plan.baseline.clone(),
         summary: Summary::of(&assessment.findings),
@@ -207,26 +208,33 @@ pub fn view(change: &crate::change::Change) -> ChangeView {
     let sides = sides(&change.effect);
     let target = change.target();
     let exists = !matches!(&change.effect, Effect::File { before: None, .. });
+    let stays = !matches!(&change.effect, Effect::File { after: None, .. });
     ChangeView {
         id: change.id.clone(),
         kind: change.kind().into(),
         target: target.to_owned(),
         controls: change.controls.clone(),
         summary: change.summary.clone(),
-        diff: diff::unified(if exists { target } else { "/dev/null" }, target, &sides.0, &sides.1),
+        diff: diff::unified(label(exists, target), label(stays, target), &sides.0, &sides.1),
         sides,
     }
+}
+
+fn label(there: bool, target: &str) -> &str {
+    if there { target } else { "/dev/null" }
 }
 
 /// Both sides of a change as text, secrets masked. Owner and mode are lines of their own, above the content.
 fn sides(effect: &Effect) -> (String, String) {
     match effect {
-        Effect::AuditKernel { add } => (String::new(), add.iter().map(|rule| format!("{rule}\n")).collect()),
+        Effect::AuditKernel { add, remove } => {
+            let lines = |rules: &[Rule]| rules.iter().map(|rule| format!("{rule}\n")).collect();
+            (lines(remove), lines(add))
+        }
         Effect::File { path, before, after } => {
-            let metadata =
-                |image: &crate::change::FileImage| format!("mode {:04o}, owner {}:{}", image.mode, image.uid, image.gid);
-            let changed = before.as_ref().is_none_or(|before| metadata(before) != metadata(after));
-            let side = |image: &crate::change::FileImage| {
+            let metadata = |image: &FileImage| format!("mode {:04o}, owner {}:{}", image.mode, image.uid, image.gid);
+            let changed = before.as_ref().map(metadata) != after.as_ref().map(metadata);
+            let side = |image: &FileImage| {
                 let mut text = String::new();
                 if changed {
                     text.push_str(&metadata(image));
@@ -237,7 +245,7 @@ fn sides(effect: &Effect) -> (String, String) {
                 }
                 text
             };
-            (before.as_ref().map(side).unwrap_or_default(), side(after))
+            (before.as_ref().map(side).unwrap_or_default(), after.as_ref().map(side).unwrap_or_default())
         }
     }
 }

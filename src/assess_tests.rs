@@ -195,7 +195,7 @@ fn with_socket(unit: &str, drop_in: Option<&str>) -> Facts {
 /// What harden's drop-in would hold, below its heading.
 fn drop_in(assessment: &Assessment) -> Option<String> {
     let content = assessment.plan.changes.iter().find_map(|change| match &change.effect {
-        Effect::File { path, after, .. } if path.ends_with("/50-harden.conf") => after.content.clone(),
+        Effect::File { path, after: Some(after), .. } if path.ends_with("/50-harden.conf") => after.content.clone(),
         _ => None,
     });
     Some(String::from_utf8(content?.0).unwrap().split_once("[Socket]\n").unwrap().1.to_owned())
@@ -207,7 +207,7 @@ fn socket_and_unit_agree_on_the_group() {
     let assessment = all(&facts, "socket-docker-*");
     assert_eq!(drop_in(&assessment).as_deref(), Some("SocketGroup=docker\n"));
     let socket = assessment.plan.changes.iter().find(|change| change.target() == "/run/docker.sock").unwrap();
-    assert!(matches!(&socket.effect, Effect::File { after, .. } if after.gid == 999), "{socket:#?}");
+    assert!(matches!(&socket.effect, Effect::File { after: Some(after), .. } if after.gid == 999), "{socket:#?}");
 }
 
 #[test]
@@ -228,7 +228,7 @@ fn what_a_later_drop_in_sets_is_changed_there() {
     let reason = |finding: &Finding| finding.target.ends_with("SocketMode").then(|| finding.fix.reason.clone()).flatten();
     assert_eq!(
         assessment.findings.iter().find_map(reason).unwrap(),
-        "/etc/systemd/system/docker.socket.d/override.conf:2 sets it, which systemd reads after harden's own drop-in; change it there"
+        "/etc/systemd/system/docker.socket.d/override.conf:2 is read after harden's own drop-in and wins; change SocketMode there"
     );
 }
 

@@ -3,6 +3,8 @@
 //! Kinds propose [`Edit`]s (a key, a mode bit, a rule); only [`crate::plan`] folds them into [`Change`]s. A change carries
 //! before and after, so preview, precondition, journal, verification and undo all read the same value.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::baseline::control::Risk;
@@ -91,11 +93,14 @@ pub struct FileImage {
     /// The bytes, where they matter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content: Option<Content>,
+    /// All extended attributes, where undoing a change has to put them back; otherwise they stay as they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub xattrs: Option<BTreeMap<String, Content>>,
 }
 
 impl From<&FileFact> for FileImage {
     fn from(fact: &FileFact) -> Self {
-        Self { kind: fact.kind, mode: fact.mode, uid: fact.uid, gid: fact.gid, content: fact.content.clone() }
+        Self { kind: fact.kind, mode: fact.mode, uid: fact.uid, gid: fact.gid, content: fact.content.clone(), xattrs: None }
     }
 }
 
@@ -109,13 +114,17 @@ pub enum Effect {
         path: String,
         /// As it was seen; `None` when it does not exist.
         before: Option<FileImage>,
-        /// As it will be.
-        after: FileImage,
+        /// As it will be; `None` when it is taken away again, which only undoing does.
+        after: Option<FileImage>,
     },
-    /// Rules that the kernel lacks.
+    /// Rules of the kernel's list.
     AuditKernel {
-        /// The rules, in the order in which they are added.
+        /// Rules that it lacks, in the order in which they are added.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
         add: Vec<Rule>,
+        /// Rules that harden added and takes away again, which only undoing does.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        remove: Vec<Rule>,
     },
 }
 
@@ -144,11 +153,12 @@ impl Change {
         }
     }
 
-    /// `create`, `edit`, `mode` or `audit-kernel`.
+    /// `create`, `edit`, `metadata`, `remove` or `audit-kernel`.
     pub fn kind(&self) -> &'static str {
         match &self.effect {
+            Effect::File { after: None, .. } => "remove",
             Effect::File { before: None, .. } => "create",
-            Effect::File { before: Some(before), after, .. } if before.content != after.content => "edit",
+            Effect::File { before: Some(before), after: Some(after), .. } if before.content != after.content => "edit",
             Effect::File { .. } => "metadata",
             Effect::AuditKernel { .. } => "audit-kernel",
         }

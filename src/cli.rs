@@ -95,8 +95,11 @@ pub enum Command {
     },
     /// Assess, and print the plan with its diffs; -o saves it.
     Plan,
-    /// Bring the host to the baseline.
+    /// Bring the host to the baseline, or apply a plan that was saved and reviewed.
     Apply {
+        /// A plan saved by `harden plan -o PLAN`: exactly that is applied, or refused where the host has changed since.
+        #[arg(value_name = "PLAN", conflicts_with_all = ["baseline", "set", "only", "skip"])]
+        plan: Option<PathBuf>,
         /// Ask nothing.
         #[arg(short, long)]
         yes: bool,
@@ -104,6 +107,29 @@ pub enum Command {
         #[arg(long)]
         keep_going: bool,
     },
+    /// Undo a transaction, the newest by default.
+    Rollback {
+        /// Which one; `harden history` lists them.
+        #[arg(value_name = "ID")]
+        id: Option<String>,
+        /// Ask nothing.
+        #[arg(short, long)]
+        yes: bool,
+        /// Also put back what someone changed since; what it is now is kept in the new transaction.
+        #[arg(long)]
+        force: bool,
+    },
+    /// What was done here, and how it ended.
+    History {
+        /// Show this one with its diffs.
+        #[arg(value_name = "ID")]
+        id: Option<String>,
+        /// Take away old ones: all but the newest 20 and those of the last 90 days.
+        #[arg(long)]
+        prune: bool,
+    },
+    /// Put back what a run that was cut short had begun (every `apply` does it first).
+    Recover,
     /// Write an artifact for an image build.
     Generate {
         /// Which one.

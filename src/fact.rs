@@ -180,7 +180,7 @@ pub struct HostFacts {
     pub live: bool,
     /// What starts services here.
     pub service_manager: ServiceManager,
-    /// SELinux: `Known(true)` enforcing, `Known(false)` permissive, `Absent` off.
+    /// SELinux: `Known(true)` enforcing, `Known(false)` permissive, `Absent` off; of an image tree, as it is configured.
     pub selinux_enforcing: Fact<bool>,
     /// Whether bridge traffic can be filtered: the br_netfilter module is loaded or built in.
     pub br_netfilter: Fact<bool>,
@@ -201,6 +201,17 @@ pub enum ServiceManager {
     /// None that was recognised, or an image tree.
     #[default]
     None,
+}
+
+impl std::fmt::Display for ServiceManager {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            ServiceManager::Systemd => "systemd",
+            ServiceManager::Openrc => "openrc",
+            ServiceManager::Sysv => "sysv",
+            ServiceManager::None => "none",
+        })
+    }
 }
 
 /// What is known of dockerd.
@@ -229,7 +240,7 @@ pub struct ProcessFact {
     pub exe: String,
     /// Its command line, argument by argument.
     pub argv: Vec<String>,
-    /// When it started, nanoseconds since 1970 (precise to a clock tick, 10 ms).
+    /// When it had started, nanoseconds since 1970: the end of a clock tick (10 ms).
     pub started_ns: i64,
     /// The systemd service that it belongs to, by its control group.
     #[serde(default)]

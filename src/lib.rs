@@ -19,6 +19,7 @@ pub mod host;
 pub mod kinds;
 pub mod observe;
 pub mod plan;
+pub mod reach;
 pub mod render;
 pub mod report;
 pub mod signal;

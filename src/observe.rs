@@ -11,8 +11,10 @@ use crate::host::Host;
 use crate::host::fs::Want as Look;
 use crate::kinds::effective::{DEFAULT_CONFIG_FILE, Effective, SERVICE, SOCKET};
 use crate::kinds::place::{self, Resolved};
+use crate::kinds::socket::CONTAINERD_CONFIG;
 use crate::kinds::{self, daemon, watch};
 use crate::plan::drop_in_path;
+use crate::reach;
 
 /// Format of saved facts.
 pub const SCHEMA: &str = "harden/facts/1";
@@ -42,6 +44,14 @@ pub fn observe(host: &Host, baseline: &Baseline) -> Result<Facts> {
     }
     observer.targets_of_fixes(baseline);
     Ok(observer.facts)
+}
+
+/// Looks at the machine and dockerd only.
+pub fn observe_docker(host: &Host) -> Facts {
+    let mut observer = Observer { host, facts: Facts { schema: SCHEMA.into(), ..Facts::default() }, effective: None };
+    observer.machine();
+    observer.docker();
+    observer.facts
 }
 
 /// What was looked at so far, and the way to look further.
@@ -223,7 +233,11 @@ impl Observer<'_> {
         self.effective = None;
         let running_config = self.effective().0.running.as_ref().map(|flags| flags.config_file.clone());
         let config = running_config.unwrap_or(unit_config);
-        let config = config.filter(|path| path.starts_with('/')).unwrap_or_else(|| DEFAULT_CONFIG_FILE.into());
+        let config = config.unwrap_or_else(|| DEFAULT_CONFIG_FILE.into());
+        if !config.starts_with('/') {
+            let why = format!("dockerd was started with the relative path --config-file {config}; give it an absolute one");
+            self.facts.files.insert(config.clone(), Fact::Unknown(why));
+        }
         self.read(&config);
         self.facts.daemon.config_file = config;
         self.facts.daemon.installed = self.docker_installed();
@@ -286,7 +300,7 @@ impl Observer<'_> {
         self.facts.audit.kernel = self.host.kernel_audit();
     }
 
-    /// Files that a fix would write, and the missing directories above them: their present state is part of the plan.
+    /// Files that a fix would write, and the directories above them: their present state is part of the plan.
     fn targets_of_fixes(&mut self, baseline: &Baseline) {
         let mut targets: Vec<String> =
             baseline.controls.iter().filter_map(|control| self.target_of_fix(&control.want)).collect();
@@ -294,14 +308,13 @@ impl Observer<'_> {
         targets.dedup();
         for target in targets {
             self.read(&target);
-            let mut path = target.as_str();
-            while self.facts.files.get(path).is_some_and(Fact::is_absent)
-                && let Some(dir) = Path::new(path).parent().and_then(Path::to_str)
-            {
-                self.stat(dir);
-                path = dir;
-            }
+            self.stat_above(&target);
+            self.stat_above(&reach::real(&self.facts.files, &target));
         }
+    }
+
+    fn stat_above(&mut self, path: &str) {
+        Path::new(path).ancestors().skip(1).filter_map(Path::to_str).for_each(|dir| self.stat(dir));
     }
 
     fn target_of_fix(&self, want: &Want) -> Option<String> {
@@ -310,7 +323,8 @@ impl Observer<'_> {
             Want::Watch(_) => self.facts.audit.installed.known().map(|_| format!("{RULES_DIR}/{}", rules_d::OWN_FILE)),
             Want::Unit(want) => Some(drop_in_path(&want.unit)),
             Want::Socket(want) if want.of == SocketOf::Docker => Some(drop_in_path(SOCKET)),
-            Want::Socket(_) | Want::DaemonConfig(_) | Want::File(_) | Want::AuditState(_) => None,
+            Want::Socket(_) => Some(CONTAINERD_CONFIG.into()),
+            Want::DaemonConfig(_) | Want::File(_) | Want::AuditState(_) => None,
         }
     }
 }

@@ -7,17 +7,18 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::baseline::control::Risk;
+use crate::baseline::control::{Risk, Want};
 use crate::change::{Action, Activation, Change, Edit, Effect, FileImage};
 use crate::error::{Error, Result};
-use crate::fact::{Content, Fact, Facts, FileFact, FileKind, ServiceManager};
+use crate::fact::{Content, Fact, FileFact, FileKind, ServiceManager};
 use crate::finding::{Outcome, Verdict};
 use crate::formats::audit_rule::Rule;
 use crate::formats::daemon_json::{self, Document, Op};
 use crate::formats::{daemon_lint, rules_d, unit_file};
-use crate::kinds::Context;
 use crate::kinds::effective::ConfigFile;
+use crate::kinds::{Context, daemon, daemon_config};
 use crate::observe::RULES_DIR;
+use crate::reach;
 use crate::report::BaselineRef;
 
 /// Format of a saved plan.
@@ -25,7 +26,7 @@ pub const SCHEMA: &str = "harden/plan/1";
 /// Where administrators' drop-ins lie.
 const DROP_IN_ROOT: &str = "/etc/systemd/system";
 /// Name of harden's drop-in.
-const DROP_IN: &str = "50-harden.conf";
+pub const DROP_IN: &str = "50-harden.conf";
 /// Mode of a daemon.json or a drop-in that harden creates.
 const NEW_FILE_MODE: u32 = 0o644;
 /// Mode of a rules file that harden creates: what Debian and RHEL give theirs.
@@ -53,6 +54,9 @@ pub struct Plan {
     pub root: String,
     /// The baseline.
     pub baseline: BaselineRef,
+    /// The transaction that it undoes, if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undoes: Option<String>,
     /// The findings that it fixes.
     pub fixes: Vec<FixRef>,
     /// What is written, in this order.
@@ -78,7 +82,7 @@ pub struct FixRef {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Withheld {
-    /// The file.
+    /// The file, with line and column where these are known.
     pub target: String,
     /// Why.
     pub reason: String,
@@ -114,6 +118,12 @@ struct Draft {
     verdicts: Vec<usize>,
 }
 
+impl std::fmt::Display for Withheld {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.target, self.reason)
+    }
+}
+
 /// Folds the fixable verdicts among `chosen` into one plan.
 ///
 /// # Errors
@@ -131,28 +141,36 @@ pub fn fold(
     for &index in chosen {
         let Outcome::Fixable(edits) = &verdicts[index].outcome else { continue };
         for edit in edits {
-            collect(edit, index, verdicts, context.facts, &mut drafts, &mut kernel, &mut actions)?;
+            collect(edit, index, verdicts, context, &mut drafts, &mut kernel, &mut actions)?;
         }
     }
 
     let mut folding = Folding {
         verdicts,
         context,
-        config: real_path(context.facts, &context.facts.daemon.config_file),
+        config: reach::real(&context.facts.files, &context.facts.daemon.config_file),
         changes: Vec::new(),
         changes_of: BTreeMap::new(),
         withheld_of: BTreeMap::new(),
     };
     let mut withheld = Vec::new();
     let config = folding.config.clone();
+    let defect = daemon_config::defect(context).filter(|_| drafts.contains_key(&config) || speaks_of_dockerd(verdicts));
     for (path, draft) in ordered(drafts, &config) {
-        if let Err(reason) = folding.file(&path, &draft) {
+        let folded = match &defect {
+            Some(defect) if path == config => Err(defect.to_string()),
+            _ => folding.file(&path, &draft),
+        };
+        if let Err(reason) = folded {
             for &verdict in &draft.verdicts {
                 folding.withheld_of.insert(verdict, reason.clone());
             }
-            withheld.push(Withheld { target: path, reason });
+            if defect.is_none() || path != config {
+                withheld.push(Withheld { target: path, reason });
+            }
         }
     }
+    withheld.extend(defect);
     if let Err(reason) = folding.dockerd_reads_on(&actions) {
         withheld.push(Withheld { target: context.facts.daemon.config_file.clone(), reason });
     }
@@ -174,6 +192,7 @@ pub fn fold(
         hostname: host.hostname.clone(),
         root: host.root.clone(),
         baseline,
+        undoes: None,
         fixes,
         changes,
         activations,
@@ -182,23 +201,28 @@ pub fn fold(
     Ok(Folded { plan, changes_of, withheld_of })
 }
 
+/// Whether any control speaks of what daemon.json says.
+fn speaks_of_dockerd(verdicts: &[Verdict]) -> bool {
+    verdicts.iter().any(|verdict| matches!(verdict.control.want, Want::Daemon(_) | Want::DaemonConfig(_)))
+}
+
 fn collect(
     edit: &Edit,
     verdict: usize,
     verdicts: &[Verdict],
-    facts: &Facts,
+    context: &Context,
     drafts: &mut BTreeMap<String, Draft>,
     kernel: &mut Vec<(Rule, usize)>,
     actions: &mut BTreeMap<Action, Vec<usize>>,
 ) -> Result<()> {
-    fn of(drafts: &mut BTreeMap<String, Draft>, path: String, verdict: usize) -> &mut Draft {
-        let draft = drafts.entry(path).or_default();
+    // By their real paths: what two names lead to is one file, and one change.
+    fn of<'d>(drafts: &'d mut BTreeMap<String, Draft>, context: &Context, path: &str, verdict: usize) -> &'d mut Draft {
+        let draft = drafts.entry(reach::real(&context.facts.files, path)).or_default();
         if !draft.verdicts.contains(&verdict) {
             draft.verdicts.push(verdict);
         }
         draft
     }
-    let real = |path: &str| real_path(facts, path);
     let opposite = |other: usize, thing: String| {
         Error::usage(format!(
             "`{}` and `{}` want opposite things of {thing}",
@@ -208,7 +232,7 @@ fn collect(
     };
     match edit {
         Edit::DaemonKey { file, edit, activation } => {
-            let draft = of(drafts, real(file), verdict);
+            let draft = of(drafts, context, file, verdict);
             match draft.json.iter().find(|(other, _)| other.path == edit.path) {
                 Some((other, _)) if other.op == edit.op => {}
                 Some((_, other)) => return Err(opposite(*other, format!("{} in {file}", edit.path.join(".")))),
@@ -219,17 +243,17 @@ fn collect(
             }
         }
         Edit::ContainerdKey { file, path, value } => {
-            let draft = of(drafts, real(file), verdict);
+            let draft = of(drafts, context, file, verdict);
             if !draft.toml.contains(&(*path, *value)) {
                 draft.toml.push((*path, *value));
             }
         }
         Edit::ClearMode { path, allowed } => {
-            let draft = of(drafts, real(path), verdict);
+            let draft = of(drafts, context, path, verdict);
             draft.allowed = Some(draft.allowed.unwrap_or(0o7777) & allowed);
         }
         Edit::Chown { path, uid, gid } => {
-            let draft = of(drafts, real(path), verdict);
+            let draft = of(drafts, context, path, verdict);
             for (have, want) in [(&mut draft.uid, uid), (&mut draft.gid, gid)] {
                 match (*have, want) {
                     (Some(have), Some(want)) if have != *want => {
@@ -242,7 +266,7 @@ fn collect(
             }
         }
         Edit::AuditOnDisk(rule) => {
-            let draft = of(drafts, real(&format!("{RULES_DIR}/{}", rules_d::OWN_FILE)), verdict);
+            let draft = of(drafts, context, &format!("{RULES_DIR}/{}", rules_d::OWN_FILE), verdict);
             if !draft.rules.contains(rule) {
                 draft.rules.push(rule.clone());
             }
@@ -254,7 +278,7 @@ fn collect(
             actions.entry(Action::AuditLoad).or_default().push(verdict);
         }
         Edit::DropIn { unit, setting } => {
-            let draft = of(drafts, real(&drop_in_path(unit)), verdict);
+            let draft = of(drafts, context, &drop_in_path(unit), verdict);
             match draft.settings.iter().find(|(other, _)| other[..2] == setting[..2]) {
                 Some((other, _)) if other == setting => {}
                 Some((_, other)) => return Err(opposite(*other, format!("{} of {unit}", setting[1]))),
@@ -265,11 +289,6 @@ fn collect(
         Edit::Activate(action) => actions.entry(*action).or_default().push(verdict),
     }
     Ok(())
-}
-
-/// A file by its name without symbolic links: whatever controls call it, it is one file and gets one change.
-fn real_path(facts: &Facts, path: &str) -> String {
-    facts.files.get(path).and_then(Fact::known).map_or(path, |file| file.real_path.as_str()).to_owned()
 }
 
 /// Metadata first, then small files of harden's own, daemon.json last: what the daemon reads changes when all else is in place.
@@ -295,12 +314,7 @@ struct Folding<'v, 'c, 'f> {
 impl Folding<'_, '_, '_> {
     /// One change of one file, and the directories it needs; an error says why it is withheld.
     fn file(&mut self, path: &str, draft: &Draft) -> Result<(), String> {
-        // Files are drafted by their real path, which may not be the name that was asked for; the one that was read says most.
-        let known = || self.context.facts.files.values().filter_map(Fact::known).filter(|fact| fact.real_path == path);
-        let fact = match self.context.facts.files.get(path) {
-            Some(Fact::Unknown(why)) => return Err(why.clone()),
-            _ => known().max_by_key(|fact| fact.content.is_some()).cloned(),
-        };
+        let fact = self.fact(path)?.cloned();
         let content = self.content(path, draft, fact.as_ref())?;
         let before = fact.as_ref().map(|fact| FileImage { content: None, ..FileImage::from(fact) });
         let (mode, uid, gid, kind) = match &fact {
@@ -315,18 +329,47 @@ impl Folding<'_, '_, '_> {
             uid: draft.uid.unwrap_or(uid),
             gid: draft.gid.unwrap_or(gid),
             content: content.or_else(|| before_content.clone()),
+            xattrs: None,
         };
         let before = before.map(|before| FileImage { content: before_content, ..before });
         if before.as_ref() == Some(&after) {
             return Ok(());
         }
+        if let Some(reason) = fact.as_ref().and_then(reach::other_names) {
+            return Err(reason);
+        }
+        if before.as_ref().is_none_or(|before| before.content != after.content) {
+            self.way(path)?;
+        }
         if before.is_none() {
             self.directories(path, &draft.verdicts)?;
         }
-        let real = fact.as_ref().map_or(path, |fact| fact.real_path.as_str()).to_owned();
         let summary = summary(draft, before.as_ref(), &after);
-        self.push(summary, Effect::File { path: real, before, after }, &draft.verdicts);
+        self.push(summary, Effect::File { path: path.to_owned(), before, after: Some(after) }, &draft.verdicts);
         Ok(())
+    }
+
+    /// What was seen at a real path, which may not be the name that was asked for; of several looks the one that read it.
+    fn fact(&self, path: &str) -> Result<Option<&FileFact>, String> {
+        let files = &self.context.facts.files;
+        let looks = || files.values().filter_map(Fact::known).filter(|fact| fact.real_path == path);
+        match files.get(path) {
+            Some(Fact::Unknown(why)) => Err(why.clone()),
+            Some(Fact::Absent) => Ok(None),
+            Some(Fact::Known(fact)) if fact.content.is_some() => Ok(Some(fact)),
+            _ => Ok(looks().find(|fact| fact.content.is_some()).or_else(|| looks().next())),
+        }
+    }
+
+    /// Whether the directories above will be such that a file may be written there.
+    fn way(&self, path: &str) -> Result<(), String> {
+        let planned = |dir: &str| {
+            self.changes.iter().find_map(|change| match &change.effect {
+                Effect::File { path, after: Some(after), .. } if path == dir => Some((after.mode, after.uid, after.gid)),
+                _ => None,
+            })
+        };
+        reach::weak_way(&self.context.facts.files, path, &planned).map_or(Ok(()), Err)
     }
 
     /// Missing directories above a new file.
@@ -341,8 +384,8 @@ impl Folding<'_, '_, '_> {
             }
         }
         for dir in missing.into_iter().rev() {
-            let after = FileImage { kind: FileKind::Dir, mode: NEW_DIR_MODE, uid: 0, gid: 0, content: None };
-            self.push("create the directory".into(), Effect::File { path: dir, before: None, after }, verdicts);
+            let after = FileImage { kind: FileKind::Dir, mode: NEW_DIR_MODE, uid: 0, gid: 0, content: None, xattrs: None };
+            self.push("create the directory".into(), Effect::File { path: dir, before: None, after: Some(after) }, verdicts);
         }
         Ok(())
     }
@@ -383,7 +426,7 @@ impl Folding<'_, '_, '_> {
         let effective = &self.context.effective;
         let empty = Document::empty();
         let document = match &effective.file {
-            ConfigFile::Parsed(document) if path == self.config => document,
+            ConfigFile::Parsed(document) => document,
             ConfigFile::Missing => &empty,
             _ => return Err(effective.unreadable().unwrap_or_else(|| format!("{path} was not read"))),
         };
@@ -401,7 +444,7 @@ impl Folding<'_, '_, '_> {
         if let Some(fatal) = fatal {
             return Err(format!("dockerd would still refuse {path}: line {}: {}; mend that first", fatal.line, fatal.what));
         }
-        match crate::kinds::daemon_config::conflicts(self.context).first() {
+        match daemon_config::conflicts(self.context).first() {
             Some(key) => {
                 Err(format!("dockerd would still refuse {path}: `{key}` is also given as a flag; take one of them away first"))
             }
@@ -413,7 +456,7 @@ impl Folding<'_, '_, '_> {
     fn dockerd_reads_on(&mut self, actions: &BTreeMap<Action, Vec<usize>>) -> Result<(), String> {
         let effective = &self.context.effective;
         let ConfigFile::Parsed(document) = &effective.file else { return Ok(()) };
-        let edited = |change: &Change| matches!(&change.effect, Effect::File { path, after, .. } if after.content.is_some() && *path == self.config);
+        let edited = |change: &Change| matches!(&change.effect, Effect::File { path, after: Some(after), .. } if after.content.is_some() && *path == self.config);
         let docker = [Action::DockerReload, Action::DockerRestart].into_iter().filter_map(|action| actions.get(&action));
         let verdicts: Vec<usize> = docker.flatten().copied().collect();
         if verdicts.is_empty() || self.changes.iter().any(edited) {
@@ -432,7 +475,7 @@ impl Folding<'_, '_, '_> {
         }
         let (rules, verdicts): (Vec<_>, Vec<_>) = kernel.into_iter().unzip();
         let summary = format!("add {} to the kernel's list; nothing is removed", count(rules.len(), "rule"));
-        self.push(summary, Effect::AuditKernel { add: rules }, &verdicts);
+        self.push(summary, Effect::AuditKernel { add: rules, remove: Vec::new() }, &verdicts);
     }
 
     fn push(&mut self, summary: String, effect: Effect, verdicts: &[usize]) {
@@ -483,16 +526,36 @@ impl Folding<'_, '_, '_> {
                 let what = match containers {
                     0 => "restarts dockerd; no container is running".to_owned(),
                     n => {
-                        format!("restarts dockerd; {} running and keep running by live-restore", count(n as usize, "container"))
+                        let containers = count(n as usize, "container");
+                        match self.live_restore() {
+                            true => format!("restarts dockerd; {containers} running and keep running by live-restore"),
+                            false => format!("restarts dockerd, which stops {containers}: live-restore is off"),
+                        }
                     }
                 };
                 let why = if changes.is_empty() { format!("{what} (what is on disk is not in force yet)") } else { what };
-                let managed = facts.daemon.process.known().is_some_and(|process| process.service.is_some());
-                let by_hand = (!managed || facts.host.service_manager != ServiceManager::Systemd)
-                    .then(|| "this dockerd was not started by systemd: restart it the way it was started".to_owned());
-                (why, by_hand)
+                (why, daemon::restart_by_hand(facts))
             }
         }
+    }
+}
+
+impl Folding<'_, '_, '_> {
+    /// Whether live-restore is on before a restart: it is already, or the reload before switches it on.
+    fn live_restore(&self) -> bool {
+        let on = self.context.facts.daemon.api.known().and_then(|api| api.live_restore);
+        let key = &["live-restore".to_owned()][..];
+        let switched_on = |edit: &Edit| match edit {
+            Edit::DaemonKey { edit, activation: Some(Action::DockerReload), .. } => {
+                edit.path == key && edit.op == Op::Set(serde_json::Value::Bool(true))
+            }
+            _ => false,
+        };
+        on == Some(true)
+            || self.changes_of.keys().any(|&index| match &self.verdicts[index].outcome {
+                Outcome::Fixable(edits) => edits.iter().any(switched_on),
+                _ => false,
+            })
     }
 }
 
@@ -500,7 +563,12 @@ fn containerd_toml(path: &str, old: Option<&[u8]>, edits: &[([&'static str; 2], 
     let text = std::str::from_utf8(old.unwrap_or_default()).map_err(|error| format!("{path}: {error}"))?;
     let mut document: toml_edit::DocumentMut = text.parse().map_err(|error| format!("{path}: {error}"))?;
     for ([table, key], value) in edits {
-        document[table][key] = toml_edit::value(*value);
+        let mut new = toml_edit::Value::from(*value);
+        // A comment behind the old value stays.
+        if let Some(old) = document.get(table).and_then(|table| table.get(key)).and_then(toml_edit::Item::as_value) {
+            *new.decor_mut() = old.decor().clone();
+        }
+        document[table][key] = toml_edit::Item::Value(new);
     }
     Ok(Content(document.to_string().into_bytes()))
 }

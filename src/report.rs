@@ -35,7 +35,8 @@ pub struct Report {
 impl Report {
     /// The report of a run that failed: what was found before is not part of it.
     pub fn failure(baseline: &str, error: &crate::error::Error) -> Self {
-        let outcome = RunOutcome {
+        let mut report = Self::empty(baseline);
+        report.outcome = Some(RunOutcome {
             changed: error.kind == crate::error::ErrorKind::Stuck,
             failed: true,
             msg: error.to_string(),
@@ -43,7 +44,12 @@ impl Report {
             originals: None,
             diff: Vec::new(),
             activated: Vec::new(),
-        };
+        });
+        report
+    }
+
+    /// A report of nothing yet.
+    pub fn empty(baseline: &str) -> Self {
         Self {
             schema: SCHEMA.into(),
             tool: Tool::this(),
@@ -53,7 +59,7 @@ impl Report {
             findings: Vec::new(),
             changes: Vec::new(),
             activations: Vec::new(),
-            outcome: Some(outcome),
+            outcome: None,
         }
     }
 }

@@ -7,14 +7,21 @@ use nix::unistd::Pid;
 
 use crate::change::Action;
 use crate::error::{Error, Result};
-use crate::fact::Fact;
-use crate::host::{Host, exec, process};
-use crate::kinds::effective::SERVICE;
+use crate::fact::{Fact, ProcessFact};
+use crate::formats::argv;
+use crate::formats::daemon_json::Document;
+use crate::host::fs::Want;
+use crate::host::{Host, exec};
+use crate::kinds::effective::{DEFAULT_CONFIG_FILE, SERVICE};
 
 /// How long the daemon may take to answer after a restart.
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long `systemctl` may take; a daemon that stops many containers is slow.
 const SYSTEMCTL_TIMEOUT: Duration = Duration::from_secs(120);
+/// How long the daemon may take to read its file after SIGHUP.
+const RELOAD_TIMEOUT: Duration = Duration::from_secs(10);
+const LIVE_RESTORE: &str = "live-restore";
+const DEBUG: &str = "debug";
 const POLL: Duration = Duration::from_millis(100);
 
 /// Carries out one activation and waits until it can be seen.
@@ -34,20 +41,53 @@ pub fn activate(host: &Host, action: Action) -> Result<()> {
     }
 }
 
-/// SIGHUP to the dockerd that was observed. The same process must still be there: a pid may have been given to another.
+/// SIGHUP to dockerd, which reads its file a moment later. What reading it does can only be seen in what dockerd says of itself:
+/// it accepts every signal, and keeps its old settings if it refuses the file.
 fn reload(host: &Host) -> Result<()> {
-    let Fact::Known(daemon) = host.find_dockerd(None, true) else {
-        return Err(Error::failure("dockerd is gone; it can't be told to reload").help("systemctl status docker"));
+    let daemon = match host.find_dockerd(None, true) {
+        Fact::Known(daemon) => daemon,
+        Fact::Absent => return Err(gone("dockerd is gone".into())),
+        Fact::Unknown(why) => return Err(gone(why)),
     };
-    match process::read(daemon.pid) {
-        Fact::Known(now) if now.started_ns == daemon.started_ns && now.exe == daemon.exe => {}
-        _ => return Err(Error::failure(format!("process {} is no longer the dockerd that was looked at", daemon.pid))),
-    }
     kill(Pid::from_raw(daemon.pid), Signal::SIGHUP)
         .map_err(|errno| Error::failure(format!("cannot signal dockerd (process {}): {}", daemon.pid, errno.desc())))?;
-    // dockerd reads its file a moment after the signal.
     std::thread::sleep(POLL);
-    wait_until_healthy(host)
+    wait_until_healthy(host)?;
+    wait_until_taken_over(host, &configured(host, &daemon))
+}
+
+fn gone(why: String) -> Error {
+    Error::failure(format!("dockerd can't be told to reload: {why}")).help("systemctl status docker")
+}
+
+/// What the file of a running dockerd says of the keys that the API shows and a reload changes.
+fn configured(host: &Host, daemon: &ProcessFact) -> Vec<(&'static str, bool)> {
+    let path = argv::parse(&daemon.argv).config_file.unwrap_or_else(|| DEFAULT_CONFIG_FILE.into());
+    let file = host.root.look(&path, Want::CONTENT);
+    let content = file.known().and_then(|file| file.content.as_ref());
+    let Some(document) = content.and_then(|content| Document::parse(&content.0).ok()) else { return Vec::new() };
+    let value = |key| Some((key, document.value().get(key)?.as_bool()?));
+    [LIVE_RESTORE, DEBUG].into_iter().filter_map(value).collect()
+}
+
+/// Without this, a restart right after a reload could come before live-restore is on, and stop every container.
+fn wait_until_taken_over(host: &Host, wanted: &[(&'static str, bool)]) -> Result<()> {
+    let deadline = Instant::now() + RELOAD_TIMEOUT;
+    loop {
+        let api = host.ask().api;
+        let shown = |key| match (key, api.known()) {
+            (LIVE_RESTORE, Some(api)) => api.live_restore,
+            (_, Some(api)) => api.debug,
+            (_, None) => None,
+        };
+        let Some((key, value)) = wanted.iter().find(|(key, value)| shown(*key) != Some(*value)) else { return Ok(()) };
+        if Instant::now() >= deadline {
+            let waited = RELOAD_TIMEOUT.as_secs();
+            return Err(Error::failure(format!("{waited} s after the reload, dockerd still does not have {key}: {value}"))
+                .help("see why it refused its file: journalctl -u docker --since -5min"));
+        }
+        std::thread::sleep(POLL);
+    }
 }
 
 fn wait_until_healthy(host: &Host) -> Result<()> {

@@ -21,6 +21,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::fact::Fact;
 use crate::file_state::FileState;
 use crate::formats::audit_rule::Rule;
+use crate::formats::mask;
 use crate::host::fs::{Root, Want};
 use crate::host::walk::Walked;
 use crate::plan::Plan;
@@ -28,6 +29,10 @@ use crate::plan::Plan;
 /// Format of `originals.json` and of the journal's first record.
 pub const SCHEMA: &str = "harden/transaction/1";
 /// Originals may be as large as what is written.
+/// The newest transactions are kept, however old.
+const KEEP_NEWEST: usize = 20;
+/// Younger ones are kept, however many.
+const KEEP_DAYS: i64 = 90;
 const MAX_DOCUMENT: usize = 64 << 20;
 const PRIVATE_DIR: u32 = 0o700;
 const PUBLIC_DIR: u32 = 0o755;
@@ -158,7 +163,51 @@ impl<'r> StateDir<'r> {
             &format!("{path}/journal.jsonl"),
             OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_APPEND,
         )?;
-        Ok(Journal { root: self.root, writer, path, file, originals: Originals::new(), begun: Vec::new(), rules: Vec::new() })
+        Ok(Journal {
+            root: self.root,
+            writer,
+            path,
+            file,
+            originals: Originals::new(),
+            begun: Vec::new(),
+            rules: Vec::new(),
+            activated: Vec::new(),
+        })
+    }
+
+    /// Takes away transactions that are neither among the newest [`KEEP_NEWEST`] nor younger than [`KEEP_DAYS`], never an
+    /// unfinished one. Returns how many.
+    pub fn prune(&self) -> Result<usize> {
+        let ids = transactions(self.root, &self.path);
+        let old = &ids[..ids.len().saturating_sub(KEEP_NEWEST)];
+        let limit = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(24 * KEEP_DAYS);
+        let limit = limit.strftime("%Y%m%dT%H%M%SZ").to_string();
+        let mut removed = 0;
+        // Ids begin with their time, so they compare by it.
+        for id in old.iter().filter(|id| id.as_str() < limit.as_str()) {
+            let path = format!("{}/transactions/{id}", self.path);
+            let closed = |record: &Record| matches!(record, Record::Closed { .. });
+            if !records(self.root, &path).is_some_and(|records| records.iter().any(closed)) {
+                continue;
+            }
+            let writer = Writer::new(self.root);
+            for name in self
+                .root
+                .list(&path)
+                .known()
+                .cloned()
+                .unwrap_or_default()
+                .into_iter()
+                .map(|name| format!("{path}/{name}"))
+                .chain([path.clone()])
+            {
+                if let Some(state) = writer.state(&name)? {
+                    writer.remove(&name, &state)?;
+                }
+            }
+            removed += 1;
+        }
+        Ok(removed)
     }
 
     /// Transactions that never ended, oldest first, with what they had begun.
@@ -195,6 +244,7 @@ impl<'r> StateDir<'r> {
                 originals: Originals::new(),
                 begun: Vec::new(),
                 rules: Vec::new(),
+                activated: Vec::new(),
             };
             journal.originals = originals.files.into_iter().map(|original| (original.change, original.state)).collect();
             records.iter().for_each(|record| journal.remember(record));
@@ -214,6 +264,11 @@ pub fn originals(root: &Root, transaction: &str) -> Option<(OriginalsDocument, i
     document(root, transaction, "originals.json").ok()
 }
 
+/// The plan of one transaction, where it can be read.
+pub fn plan(root: &Root, transaction: &str) -> Option<Plan> {
+    document(root, transaction, "plan.json").ok().map(|(plan, _)| plan)
+}
+
 /// A document and when it was written; an error says why it can't be read.
 fn document<T: for<'de> Deserialize<'de>>(root: &Root, transaction: &str, name: &str) -> Result<(T, i64)> {
     let path = format!("{transaction}/{name}");
@@ -230,7 +285,7 @@ fn document<T: for<'de> Deserialize<'de>>(root: &Root, transaction: &str, name: 
 }
 
 /// All whole records; a line that a power cut left half written is no record.
-fn records(root: &Root, transaction: &str) -> Option<Vec<Record>> {
+pub fn records(root: &Root, transaction: &str) -> Option<Vec<Record>> {
     let fact = root.look(&format!("{transaction}/journal.jsonl"), Want::Content { limit: MAX_DOCUMENT });
     let content = fact.known()?.content.clone()?;
     Some(content.0.split(|&byte| byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect())
@@ -245,6 +300,7 @@ pub struct Journal<'r> {
     originals: Originals,
     begun: Vec<String>,
     rules: Vec<Rule>,
+    activated: Vec<Action>,
 }
 
 impl<'r> Journal<'r> {
@@ -285,7 +341,7 @@ impl<'r> Journal<'r> {
             schema: SCHEMA.into(),
             time: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
             by: format!("uid {}{user}", nix::unistd::getuid()),
-            command: std::env::args().next().unwrap_or_default(),
+            command: std::env::args().map(|word| mask::mask_text(&word)).collect::<Vec<_>>().join(" "),
         })
     }
 
@@ -306,6 +362,7 @@ impl<'r> Journal<'r> {
             Record::Intent { change } => self.begun.push(change.clone()),
             Record::AddingRule { rule } => self.rules.push(rule.clone()),
             Record::RuleWasThere { rule } => self.rules.retain(|added| added != rule),
+            Record::Activating { action } => self.activated.push(*action),
             Record::Undone { change } => self.begun.retain(|begun| begun != change),
             _ => {}
         }
@@ -324,6 +381,11 @@ impl<'r> Journal<'r> {
     /// Changes that were begun and not undone.
     pub fn begun(&self) -> &[String] {
         &self.begun
+    }
+
+    /// Activations that were (perhaps) carried out.
+    pub fn activated(&self) -> &[Action] {
+        &self.activated
     }
 
     /// Rules that were (perhaps) added to the kernel.

@@ -3,18 +3,20 @@
 use crate::apply::journal::{Record, StateDir};
 use crate::apply::transaction;
 use crate::error::{Error, ErrorKind, Result};
+use crate::host::Host;
 
 /// Undoes every unfinished transaction, newest first. Returns how many there were.
 ///
 /// # Errors
 /// When something could not be put back; the error says where the originals lie.
-pub fn unfinished(state: &StateDir, progress: &mut dyn FnMut(&str)) -> Result<usize> {
+pub fn unfinished(host: &Host, state: &StateDir, progress: &mut dyn FnMut(&str)) -> Result<usize> {
     let found = state.unfinished()?;
     let count = found.len();
     for (mut journal, plan) in found.into_iter().rev() {
         progress(&format!("undoing the unfinished transaction {}", journal.id()));
         let originals = journal.originals().clone();
-        let stuck = transaction::undo(&mut journal, &plan, &originals);
+        let mut stuck = transaction::undo(&mut journal, &plan, &originals);
+        stuck.extend(transaction::reactivate(host, journal.activated()));
         let outcome = if stuck.is_empty() { "undone" } else { "stuck" };
         journal.append(&Record::Closed { outcome: outcome.into() })?;
         if let Some(error) = Error::all(stuck) {

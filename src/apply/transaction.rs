@@ -111,7 +111,10 @@ pub fn difference(before: Option<&FileImage>, found: Option<&FileState>) -> Opti
 
 fn effect(journal: &mut Journal, change: &Change) -> Result<()> {
     match &change.effect {
-        Effect::AuditKernel { add } => {
+        Effect::AuditKernel { add, remove } => {
+            for rule in remove {
+                kernel::delete_rule(rule)?;
+            }
             for rule in add {
                 journal.append(&Record::AddingRule { rule: rule.clone() })?;
                 if !kernel::add_rule(rule)? {
@@ -123,29 +126,28 @@ fn effect(journal: &mut Journal, change: &Change) -> Result<()> {
         Effect::File { path, before, after } => {
             let original = journal.original(&change.id);
             let writer = journal.writer();
-            let rewritten = before.as_ref().is_none_or(|before| before.content != after.content);
-            match (original, &after.content) {
-                (None, _) if after.kind == FileKind::Dir => writer.make_dir(path, after.mode, after.uid, after.gid),
-                (original, Some(content)) if rewritten => writer.replace(path, original, &content.0, &meta(after)),
-                (Some(original), _) => writer.set_metadata(path, original, &meta(after)),
-                (None, _) => Err(Error::failure("the plan has no content for a new file; this is a bug in harden").at(path)),
+            let rewritten = before.as_ref().map(|before| &before.content) != after.as_ref().map(|after| &after.content);
+            match (original, after) {
+                (Some(original), None) => writer.remove(path, original),
+                (None, Some(after)) if after.kind == FileKind::Dir => writer.make_dir(path, after.mode, after.uid, after.gid),
+                (original, Some(after @ FileImage { content: Some(content), .. })) if rewritten || original.is_none() => {
+                    writer.replace(path, original, &content.0, &meta(after))
+                }
+                (Some(original), Some(after)) => writer.set_metadata(path, original, &meta(after)),
+                (None, _) => Err(Error::failure("the plan has nothing to put there; this is a bug in harden").at(path)),
             }
         }
     }
 }
 
 fn meta(image: &FileImage) -> Meta {
-    Meta { mode: Some(image.mode), uid: Some(image.uid), gid: Some(image.gid), ..Meta::default() }
+    Meta { mode: Some(image.mode), uid: Some(image.uid), gid: Some(image.gid), xattrs: image.xattrs.clone() }
 }
 
 /// Puts everything back after a failure, and says what happened.
 fn put_back(journal: &mut Journal, run: &Run, originals: &Originals, activated: &[Action], error: Error) -> Error {
     let mut stuck = undo(journal, run.plan, originals);
-    for action in activated.iter().filter(|action| **action != Action::AuditLoad) {
-        if let Err(error) = activate::activate(run.host, *action) {
-            stuck.push(error);
-        }
-    }
+    stuck.extend(reactivate(run.host, activated));
     let place = journal.path().display().to_string();
     if stuck.is_empty() {
         let _ = journal.append(&Record::Closed { outcome: "undone".into() });
@@ -160,6 +162,18 @@ fn put_back(journal: &mut Journal, run: &Run, originals: &Originals, activated: 
     }
 }
 
+/// Puts the old state in force again, where the new one was put in force; returns what failed.
+pub fn reactivate(host: &Host, activated: &[Action]) -> Vec<Error> {
+    // A restart reads everything; a dockerd that did not survive one can't be told to reload.
+    let restarted = activated.contains(&Action::DockerRestart);
+    let needed = |action: &&Action| match action {
+        Action::AuditLoad => false,
+        Action::DockerReload => !restarted,
+        Action::SystemdReload | Action::DockerRestart => true,
+    };
+    activated.iter().filter(needed).filter_map(|action| activate::activate(host, *action).err()).collect()
+}
+
 /// Undoes what was done, newest first; continues past failures and returns them all.
 ///
 /// What is as the plan left it goes back; what is as it was before stays; anything else was changed by someone else meanwhile and
@@ -169,12 +183,13 @@ pub fn undo(journal: &mut Journal, plan: &Plan, originals: &Originals) -> Vec<Er
     let begun = journal.begun().to_vec();
     for change in plan.changes.iter().rev().filter(|change| begun.contains(&change.id)) {
         let errors: Vec<Error> = match &change.effect {
-            Effect::AuditKernel { .. } => {
-                journal.rules_added().iter().rev().filter_map(|rule| kernel::delete_rule(rule).err()).collect()
+            Effect::AuditKernel { remove, .. } => {
+                let deleted = journal.rules_added().iter().rev().filter_map(|rule| kernel::delete_rule(rule).err());
+                deleted.chain(remove.iter().filter_map(|rule| kernel::add_rule(rule).err())).collect()
             }
             Effect::File { path, after, .. } => {
                 let before = originals.get(&change.id).and_then(Option::as_ref);
-                undo_file(journal.writer(), path, before, after).err().into_iter().collect()
+                undo_file(journal.writer(), path, before, after.as_ref()).err().into_iter().collect()
             }
         };
         if errors.is_empty() {
@@ -185,11 +200,11 @@ pub fn undo(journal: &mut Journal, plan: &Plan, originals: &Originals) -> Vec<Er
     failed
 }
 
-fn undo_file(writer: &Writer, path: &str, before: Option<&FileState>, after: &FileImage) -> Result<()> {
+fn undo_file(writer: &Writer, path: &str, before: Option<&FileState>, after: Option<&FileImage>) -> Result<()> {
     writer.sweep_beside(path)?;
     let found = writer.state(path)?;
-    let left = after_state(before, after);
-    match FileState::standing(found.as_ref(), before, Some(&left)) {
+    let left = after.map(|after| after_state(before, after));
+    match FileState::standing(found.as_ref(), before, left.as_ref()) {
         Standing::Before => Ok(()),
         Standing::After | Standing::Between => writer.restore(path, found.as_ref(), before, None),
         // Whoever listens there made it anew, or will: a restart that failed takes it away.
@@ -201,7 +216,7 @@ fn undo_file(writer: &Writer, path: &str, before: Option<&FileState>, after: &Fi
 }
 
 /// The state that a change leaves behind.
-fn after_state(before: Option<&FileState>, after: &FileImage) -> FileState {
+pub fn after_state(before: Option<&FileState>, after: &FileImage) -> FileState {
     let fresh = FileState {
         kind: after.kind,
         mode: after.mode,
@@ -229,19 +244,19 @@ mod tests {
         let (root, path) = (scratch.root(), "/docker.sock");
         let listener = std::os::unix::net::UnixListener::bind(scratch.at(path)).unwrap();
         let before = root.state(path).unwrap();
-        let after = FileImage { kind: FileKind::Socket, mode: 0o600, uid: 0, gid: 0, content: None };
+        let after = FileImage { kind: FileKind::Socket, mode: 0o600, uid: 0, gid: 0, content: None, xattrs: None };
         let writer = Writer::new(&root);
         writer.set_metadata(path, before.as_ref().unwrap(), &meta(&after)).unwrap();
-        undo_file(&writer, path, before.as_ref(), &after).unwrap();
+        undo_file(&writer, path, before.as_ref(), Some(&after)).unwrap();
         assert_eq!(root.state(path).unwrap(), before);
         drop(listener);
         std::fs::remove_file(scratch.at(path)).unwrap();
-        undo_file(&writer, path, before.as_ref(), &after).unwrap();
+        undo_file(&writer, path, before.as_ref(), Some(&after)).unwrap();
         // A file that is gone was taken away by somebody.
         scratch.file("/x", "1", 0o644);
         let before = root.state("/x").unwrap();
         std::fs::remove_file(scratch.at("/x")).unwrap();
         let after = FileImage { kind: FileKind::File, ..after };
-        assert!(undo_file(&writer, "/x", before.as_ref(), &after).is_err());
+        assert!(undo_file(&writer, "/x", before.as_ref(), Some(&after)).is_err());
     }
 }

@@ -1,21 +1,23 @@
 //! `harden apply`: recover, look, plan, write under the journal, look again.
 
 use std::io::{IsTerminal, Write};
+use std::path::Path;
 
 use crate::apply::journal::StateDir;
 use crate::apply::{recover, transaction};
 use crate::assess::{self, Assessment, Limits};
-use crate::baseline::Baseline;
+use crate::baseline::{Baseline, load};
+use crate::change::Effect;
 use crate::cli::{Common, Format};
 use crate::commands::check::assess;
 use crate::commands::{Ending, load_baseline, open_host, output, prompt};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::fact::Facts;
 use crate::finding::{FixKind, Status};
 use crate::host::Host;
 use crate::observe;
 use crate::plan::Plan;
-use crate::render::text::Tense;
+use crate::render::text::{Part, Tense};
 use crate::report::{AnsibleDiff, Report, RunOutcome};
 
 /// Brings the host to the baseline.
@@ -23,14 +25,9 @@ pub fn run(common: &Common, yes: bool, keep_going: bool) -> Result<Ending> {
     let baseline = load_baseline(common)?;
     let host = open_host(common)?;
     may_write(&host)?;
-    let ask = !yes;
-    if ask && !(std::io::stdin().is_terminal() && std::io::stdout().is_terminal()) {
-        return Err(
-            Error::usage("apply asks before it changes anything, and there is no terminal to ask on").help("give --yes")
-        );
-    }
+    may_ask("apply", yes)?;
     let state = StateDir::lock(&host.root, &state_dir(common))?;
-    recover::unfinished(&state, &mut |text| progress(common, text))?;
+    recover::unfinished(&host, &state, &mut |text| progress(common, text))?;
     let facts = observe::observe(&host, &baseline)?;
     let assessment = assess(common, &baseline, &facts)?;
     if let (Some(withheld), false) = (assessment.plan.withheld.first(), keep_going) {
@@ -38,15 +35,100 @@ pub fn run(common: &Common, yes: bool, keep_going: bool) -> Result<Ending> {
             .at(&withheld.target)
             .help("mend it there, or apply the rest with --keep-going"));
     }
-    if ask && !assessment.plan.is_empty() {
+    if !yes && !assessment.plan.is_empty() {
         output::report(&assess::report(&facts, &assessment, None), common, Tense::Would)?;
-        if !prompt::confirm_typed("Apply these changes?", "yes")? {
-            return Err(Error { kind: crate::error::ErrorKind::Cancelled, ..Error::failure("nothing was changed") });
-        }
+        confirm("Apply these changes?")?;
     }
     let report = carry_out(common, &host, &state, &baseline, &facts, &assessment)?;
     output::report(&report, common, Tense::Did)?;
     Ok(Ending::Done)
+}
+
+/// Applies a saved plan, if the host is still as it was when the plan was made.
+pub fn saved(common: &Common, file: &Path, yes: bool, dry_run: bool) -> Result<Ending> {
+    let plan = read_plan(file)?;
+    let host = open_host(common)?;
+    let root = host.root.path().display().to_string();
+    if plan.root != root {
+        return Err(Error::failure(format!("this plan is for the root {}, not for {root}", plan.root)).at(file));
+    }
+    let facts = observe::observe_docker(&host);
+    if plan.hostname != facts.host.hostname {
+        return Err(
+            Error::failure(format!("this plan is for the host {}, this is {}", plan.hostname, facts.host.hostname)).at(file)
+        );
+    }
+    if let Some(error) = Error::all(changed_since(&host, &plan)?) {
+        return Err(error);
+    }
+    let assessment = Assessment { findings: Vec::new(), plan };
+    let report = assess::report(&facts, &assessment, None);
+    if dry_run {
+        output::report(&report, common, Tense::Would)?;
+        return Ok(if assessment.plan.is_empty() { Ending::Done } else { Ending::Drift });
+    }
+    may_write(&host)?;
+    may_ask("apply", yes)?;
+    if !yes {
+        output::part(&report, common, Part::Changes)?;
+        confirm("Apply these changes?")?;
+    }
+    let state = StateDir::lock(&host.root, &state_dir(common))?;
+    if recover::unfinished(&host, &state, &mut |text| progress(common, text))? > 0 {
+        return Err(Error::failure("an earlier run was cut short and was put back now, so the plan may no longer be right")
+            .help("make a new plan: harden plan -o PLAN"));
+    }
+    // With the same baseline the findings are looked at again; without it, that each file is as planned has to do.
+    let same =
+        load(&assessment.plan.baseline.name, &[]).ok().filter(|baseline| baseline.digest == assessment.plan.baseline.digest);
+    let baseline = same.unwrap_or_default();
+    let report = carry_out(common, &host, &state, &baseline, &facts, &assessment)?;
+    output::report(&report, common, Tense::Did)?;
+    Ok(Ending::Done)
+}
+
+fn read_plan(file: &Path) -> Result<Plan> {
+    let text = std::fs::read(file).map_err(|error| Error::io(file, "read it", error))?;
+    let plan: Plan = serde_json::from_slice(&text).map_err(|error| {
+        Error::failure(format!("it is no saved plan: {error}"))
+            .at(file)
+            .line_col(error.line(), error.column())
+            .help("make one: harden plan -o PLAN")
+    })?;
+    match plan.schema.as_str() {
+        crate::plan::SCHEMA => Ok(plan),
+        other => Err(Error::failure(format!("its format is `{other}`, this harden reads `{}`", crate::plan::SCHEMA)).at(file)),
+    }
+}
+
+/// Every file that is no longer as the plan saw it.
+fn changed_since(host: &Host, plan: &Plan) -> Result<Vec<Error>> {
+    let mut errors = Vec::new();
+    for change in &plan.changes {
+        let Effect::File { path, before, .. } = &change.effect else { continue };
+        if let Some(how) = transaction::difference(before.as_ref(), host.root.state(path)?.as_ref()) {
+            let error = Error::failure(format!("it is not as the plan saw it: {how}; nothing was changed"));
+            errors.push(error.at(path).help("make a new plan: harden plan -o PLAN"));
+        }
+    }
+    Ok(errors)
+}
+
+/// A command that would ask needs a terminal.
+pub fn may_ask(command: &str, yes: bool) -> Result<()> {
+    if yes || (std::io::stdin().is_terminal() && std::io::stdout().is_terminal()) {
+        return Ok(());
+    }
+    let what = format!("{command} asks before it changes anything, and there is no terminal to ask on");
+    Err(Error::usage(what).help("give --yes"))
+}
+
+/// The typed confirmation; anything else ends the run.
+pub fn confirm(question: &str) -> Result<()> {
+    match prompt::confirm_typed(question, "yes")? {
+        true => Ok(()),
+        false => Err(Error { kind: ErrorKind::Cancelled, ..Error::failure("nothing was changed") }),
+    }
 }
 
 /// Where transactions lie, as a path beneath the host's root.
@@ -91,9 +173,6 @@ pub fn carry_out(
         };
         return Ok(assess::report(facts, assessment, Some(outcome(plan, None, Vec::new(), msg))));
     }
-    crate::signal::hold();
-    let mut journal = state.begin(&transaction_id())?;
-    let (id, originals) = (journal.id().to_owned(), journal.path().display().to_string());
     let mut last: Option<(Facts, Assessment)> = None;
     let mut verify = || {
         let facts = observe::observe(host, baseline)?;
@@ -103,17 +182,64 @@ pub fn carry_out(
         last = Some((facts, after));
         Ok(open)
     };
-    let run = transaction::Run { host, plan, progress: &mut |text| progress(common, text), verify: &mut verify };
-    let activated = transaction::run(&mut journal, run)?;
-    let msg = format!("{} made", crate::plan::count(plan.changes.len(), "change"));
+    let outcome =
+        execute(common, host, state, plan, &mut verify).map_err(|error| with_what_dockerd_keeps(host, facts, error))?;
     let (facts, after) = last.unwrap_or_else(|| (facts.clone(), assessment.clone()));
     // The findings are those of afterwards, the changes those that were made.
     let done = Assessment { findings: after.findings, plan: plan.clone() };
-    Ok(assess::report(
-        &facts,
-        &done,
-        Some(RunOutcome { originals: Some(originals), ..outcome(plan, Some(id), activated, &msg) }),
-    ))
+    Ok(assess::report(&facts, &done, Some(outcome)))
+}
+
+/// Applies the plan that undoes a transaction.
+///
+/// # Errors
+/// As for [`carry_out`].
+pub fn undo(common: &Common, host: &Host, state: &StateDir, facts: &Facts, assessment: &Assessment) -> Result<Report> {
+    let plan = &assessment.plan;
+    if plan.changes.is_empty() {
+        let msg = "nothing to undo: everything is as it was before";
+        return Ok(assess::report(facts, assessment, Some(outcome(plan, None, Vec::new(), msg))));
+    }
+    // Whether each file is as it was is checked as it is written; what else could be looked at is the daemon, and it answered.
+    let outcome = execute(common, host, state, plan, &mut || Ok(Vec::new()))?;
+    Ok(assess::report(facts, assessment, Some(outcome)))
+}
+
+fn execute(
+    common: &Common,
+    host: &Host,
+    state: &StateDir,
+    plan: &Plan,
+    verify: &mut dyn FnMut() -> Result<Vec<String>>,
+) -> Result<RunOutcome> {
+    crate::signal::hold();
+    let mut journal = state.begin(&transaction_id())?;
+    let (id, originals) = (journal.id().to_owned(), journal.path().display().to_string());
+    let run = transaction::Run { host, plan, progress: &mut |text| progress(common, text), verify };
+    let activated = transaction::run(&mut journal, run)?;
+    // Old ones are only in the way; that they could not be taken away is no failure of this run.
+    let _ = state.prune();
+    let msg = format!("{} made", crate::plan::count(plan.changes.len(), "change"));
+    Ok(RunOutcome { originals: Some(originals), ..outcome(plan, Some(id), activated, &msg) })
+}
+
+/// A reload does not take back what the file no longer says, so undoing leaves it in force: that is part of how things stand.
+fn with_what_dockerd_keeps(host: &Host, before: &Facts, error: Error) -> Error {
+    let Some(before) = before.daemon.api.known() else { return error };
+    let answer = host.ask();
+    let Some(now) = answer.api.known() else { return error };
+    let kept: Vec<String> = [("live-restore", before.live_restore, now.live_restore), ("debug", before.debug, now.debug)]
+        .into_iter()
+        .filter(|(_, before, now)| before != now)
+        .filter_map(|(key, _, now)| Some(format!("{key}: {}", now?)))
+        .collect();
+    match kept.is_empty() {
+        true => error,
+        false => {
+            let what = format!("{}; the running dockerd keeps {} until it is restarted", error.what, kept.join(" and "));
+            Error { what, ..error }
+        }
+    }
 }
 
 /// What was to be fixed and is not, in words. What waits for something that the user has to do does not count.

@@ -77,7 +77,7 @@ fn empty(artifact: Artifact) -> Vec<u8> {
 
 fn content(plan: &Plan, target: &str) -> Option<Vec<u8>> {
     plan.changes.iter().find_map(|change| match &change.effect {
-        Effect::File { path, after, .. } if path == target => after.content.clone().map(|content| content.0),
+        Effect::File { path, after, .. } if path == target => after.as_ref()?.content.clone().map(|content| content.0),
         _ => None,
     })
 }

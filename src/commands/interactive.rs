@@ -38,11 +38,9 @@ pub fn run(common: &Common) -> Result<Ending> {
     let Some(assessment) = choose(common, &baseline, &facts)? else { return ending(common, &baseline, &facts) };
     output::part(&assess::report(&facts, &assessment, None), common, Part::Changes)?;
     apply::may_write(&host)?;
-    if !prompt::confirm_typed("Apply these changes?", "yes")? {
-        return Err(Error { kind: ErrorKind::Cancelled, ..Error::failure("nothing was changed") });
-    }
+    apply::confirm("Apply these changes?")?;
     let state = StateDir::lock(&host.root, &apply::state_dir(common))?;
-    if recover::unfinished(&state, &mut |text| apply::progress(common, text))? > 0 {
+    if recover::unfinished(&host, &state, &mut |text| apply::progress(common, text))? > 0 {
         return Err(Error::failure(
             "an earlier run was cut short; what it had begun was put back, so what you saw is no longer true",
         )

@@ -5,10 +5,12 @@ mod baseline;
 mod check;
 mod explain;
 mod generate;
+mod history;
 mod interactive;
 mod output;
 mod plan;
 pub mod prompt;
+mod rollback;
 
 use clap::CommandFactory;
 
@@ -49,8 +51,12 @@ fn dispatch(cli: Cli) -> Result<Ending> {
         None => interactive::run(common),
         Some(Command::Check { facts, save_facts }) => check::run(common, facts.as_deref(), save_facts.as_deref()),
         Some(Command::Plan) => plan::run(common),
-        Some(Command::Apply { yes: _, keep_going: _ }) if cli.dry_run => check::review(common),
-        Some(Command::Apply { yes, keep_going }) => apply::run(common, yes, keep_going),
+        Some(Command::Apply { plan: Some(plan), yes, .. }) => apply::saved(common, &plan, yes, cli.dry_run),
+        Some(Command::Apply { plan: None, .. }) if cli.dry_run => check::review(common),
+        Some(Command::Apply { plan: None, yes, keep_going }) => apply::run(common, yes, keep_going),
+        Some(Command::Rollback { id, yes, force }) => rollback::run(common, id.as_deref(), yes, force),
+        Some(Command::History { id, prune }) => history::run(common, id.as_deref(), prune),
+        Some(Command::Recover) => rollback::recover(common),
         Some(Command::Generate { artifact, merge }) => generate::run(common, artifact, merge.as_deref()),
         Some(Command::Baseline { command }) => baseline::run(common, &command),
         Some(Command::Explain { control }) => explain::run(common, &control),

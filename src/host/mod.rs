@@ -91,7 +91,7 @@ impl Host {
             root: self.root.path().display().to_string(),
             live,
             service_manager: if live { machine::service_manager() } else { ServiceManager::None },
-            selinux_enforcing: if live { machine::selinux() } else { Fact::Unknown("an image tree has no kernel".into()) },
+            selinux_enforcing: if live { machine::selinux() } else { machine::selinux_configured(&self.root) },
             br_netfilter: if live { machine::br_netfilter() } else { Fact::Unknown("an image tree has no kernel".into()) },
             privileged: nix::unistd::geteuid().is_root(),
         }
@@ -122,6 +122,11 @@ impl Host {
             (Some((endpoint, _)), Fact::Known(_) | Fact::Unknown(_)) => EngineAnswer(Some(docker::spawn(endpoint.clone()))),
             _ => EngineAnswer(None),
         }
+    }
+
+    /// Asks a daemon that is known to run, and waits for the answer.
+    pub fn ask(&self) -> Answer {
+        self.endpoint.as_ref().map(|(endpoint, _)| Engine::new(endpoint.clone(), docker::TIMEOUT).ask()).unwrap_or_default()
     }
 
     /// Whether the daemon answers.

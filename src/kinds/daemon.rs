@@ -4,16 +4,18 @@ use serde_json::Value;
 
 use crate::baseline::control::{Control, DaemonCondition, DaemonWant, KeyFix, KeyWant, Live, Prerequisite};
 use crate::change::{Action, Edit};
-use crate::fact::{ApiFacts, Fact, Facts};
+use crate::fact::{ApiFacts, Fact, Facts, ServiceManager};
 use crate::finding::{Outcome, Verdict};
-use crate::formats::daemon_json::{self, Op};
+use crate::formats::daemon_json::{self, Document, Op};
 use crate::formats::{daemon_keys, mask};
-use crate::kinds::effective::{ConfigFile, Origin, Setting};
+use crate::kinds::effective::{ConfigFile, Origin, SERVICE, Setting};
 use crate::kinds::{Context, docker_missing, not_applicable, unknown, verdict};
 use crate::observe::Observer;
 
 /// The engine's note of being part of a swarm, beneath its data root.
 pub const SWARM_STATE: &str = "swarm/docker-state.json";
+/// What is in force where the engine shows no seccomp profile at all.
+const NO_SECCOMP: &str = "no seccomp";
 
 /// Stands for the seccomp profile where the engine names none at all.
 const NO_SECCOMP: &str = "none";
@@ -58,23 +60,24 @@ fn target(key: &KeyWant) -> String {
 
 fn judge_key<'c>(control: &'c Control, want: &DaemonWant, key: &KeyWant, context: &Context) -> Verdict<'c> {
     let setting = context.effective.setting(&key.name, key.member.as_deref());
-    let unset = key.default_complies && matches!(setting.origin, Origin::Default);
+    // `null` in the file is as good as nothing there, but for booleans, which it makes false.
+    let unset = key.default_complies && (matches!(setting.origin, Origin::Default) || setting.value.is_none());
     let configured = unset || (key.expect.holds(setting.value.as_ref()) && !absent_but_set(key, &setting));
     let live = key.live.and_then(|live| live_value(live, context));
     let in_force = match &live {
         Some(value) => key.expect.holds(Some(value)),
         None => true,
     };
+    let pending = pending(key, live.is_some(), context);
+    let not_read = if configured && pending.is_some() { "; the running dockerd has not read that yet" } else { "" };
     let outcome = match (configured, in_force) {
-        (true, true) => match pending(key, live.is_some(), context) {
-            Some(outcome) => outcome,
-            None => Outcome::Compliant { note: None },
-        },
+        (true, true) => pending.unwrap_or(Outcome::Compliant { note: None }),
         (true, false) => activate(key, &setting, live.as_ref(), context),
         (false, _) => fix(key, &setting, in_force && live.is_some(), context),
     };
     let outcome = tempered(outcome, want, key, &setting, context);
     let mut observed = shown(key, setting.value.as_ref());
+    observed.push_str(not_read);
     if let Some(live) = live.as_ref().filter(|_| !in_force || !configured) {
         observed.push_str(&format!("; the running dockerd has {}", shown(key, Some(live))));
     }
@@ -203,6 +206,13 @@ fn fix(key: &KeyWant, setting: &Setting, in_force: bool, context: &Context) -> O
 /// What is configured is right, but the running daemon has something else.
 fn activate(key: &KeyWant, setting: &Setting, live: Option<&Value>, context: &Context) -> Outcome {
     let Some(action) = activation(&key.name, context) else { return Outcome::Compliant { note: None } };
+    // What a restart would change behind the user's back, harden does not restart for.
+    if let (KeyFix::Manual(reason), Action::DockerRestart) = (&key.fix, action) {
+        return Outcome::Manual(reason.clone());
+    }
+    if live.and_then(Value::as_str) == Some(NO_SECCOMP) {
+        return Outcome::Manual("no restart helps: it takes a kernel and an engine that are built with seccomp".into());
+    }
     if key.live == Some(Live::BridgeIcc) && running_containers(context) > 0 {
         return Outcome::Manual("it takes effect when dockerd next starts without running containers".into());
     }
@@ -220,8 +230,24 @@ fn activate(key: &KeyWant, setting: &Setting, live: Option<&Value>, context: &Co
             edit: daemon_json::Edit { path: vec![key.name.clone()], op: Op::Set(value) },
             activation: Some(action),
         },
+        None if action == Action::DockerRestart => return restart(context.facts),
         None => Edit::Activate(action),
     }])
+}
+
+/// Nothing is left to do but a restart.
+fn restart(facts: &Facts) -> Outcome {
+    match restart_by_hand(facts) {
+        Some(how) => Outcome::Manual(format!("it takes effect at the next start of dockerd; {how}")),
+        None => Outcome::Fixable(vec![Edit::Activate(Action::DockerRestart)]),
+    }
+}
+
+/// How the user restarts dockerd where harden can't; `None` when it can.
+pub fn restart_by_hand(facts: &Facts) -> Option<String> {
+    let service = facts.daemon.process.known().and_then(|process| process.service.as_deref());
+    let managed = facts.host.service_manager == ServiceManager::Systemd && service == Some(SERVICE);
+    (!managed).then(|| format!("{SERVICE} did not start this dockerd: restart it the way it was started"))
 }
 
 /// What puts a changed key in force; `None` when no daemon runs.
@@ -239,20 +265,16 @@ fn pending(key: &KeyWant, seen_live: bool, context: &Context) -> Option<Outcome>
         return None;
     }
     let file = facts.files.get(&context.effective.path)?.known()?;
-    let in_file = matches!(&context.effective.file, ConfigFile::Parsed(document) if document.value().get(&key.name).is_some());
-    if !in_file || file.mtime_ns <= process.started_ns {
+    let ConfigFile::Parsed(document) = &context.effective.file else { return None };
+    if file.mtime_ns <= process.started_ns {
         return None;
     }
-    // What the file said when the daemon started is in harden's own record, where harden made the change.
-    let same_at_start = facts.daemon.config_at_start.known().is_some_and(|content| {
-        let then = crate::formats::daemon_json::Document::parse(&content.0);
-        let now = match &context.effective.file {
-            ConfigFile::Parsed(document) => document.value().get(&key.name).cloned(),
-            _ => None,
-        };
-        then.is_ok_and(|then| then.value().get(&key.name).cloned() == now)
-    });
-    (!same_at_start).then(|| Outcome::Fixable(vec![Edit::Activate(Action::DockerRestart)]))
+    let now = document.value().get(&key.name);
+    // What the file said when the daemon started is in harden's own record, where harden made the change. Else a key that is not
+    // there may never have been.
+    let at_start = facts.daemon.config_at_start.known().and_then(|content| Document::parse(&content.0).ok());
+    let changed = at_start.map_or(now.is_some(), |then| then.value().get(&key.name) != now);
+    changed.then(|| restart(facts))
 }
 
 fn running_containers(context: &Context) -> u64 {
@@ -273,7 +295,8 @@ fn holds(condition: DaemonCondition, context: &Context) -> Result<Option<String>
             .map(|driver| format!("the default log driver is {driver}, not json-file")),
         DaemonCondition::SelinuxOff => match &facts.host.selinux_enforcing {
             Fact::Known(_) => None,
-            Fact::Absent => Some("SELinux is off in this kernel".into()),
+            Fact::Absent if facts.host.live => Some("SELinux is off in this kernel".into()),
+            Fact::Absent => Some("SELinux is not switched on in /etc/selinux/config".into()),
             Fact::Unknown(why) => return Err(why.clone()),
         },
         DaemonCondition::NoDefaultBridge => {
@@ -303,10 +326,9 @@ fn swarm(facts: &Facts, context: &Context) -> Result<Option<String>, String> {
 /// Why a prerequisite is not met, if it is not; then the key is withheld, because dockerd would not start with it.
 fn missing(needed: Prerequisite, key: &KeyWant, context: &Context) -> Option<String> {
     let host = &context.facts.host;
-    if !host.live && needed != Prerequisite::Iptables {
-        return None; // The kernel is that of another host.
-    }
     match needed {
+        // Which modules a tree will find in its kernel, nobody knows.
+        Prerequisite::BrNetfilter if !host.live => None,
         Prerequisite::BrNetfilter => match &host.br_netfilter {
             Fact::Known(true) => None,
             Fact::Known(false) | Fact::Absent => Some(format!(
@@ -318,11 +340,18 @@ fn missing(needed: Prerequisite, key: &KeyWant, context: &Context) -> Option<Str
         },
         Prerequisite::Iptables => {
             let off = context.effective.setting("iptables", None).value == Some(Value::Bool(false));
-            off.then(|| format!("dockerd does not start with {} while iptables is false", target(key)))
+            let why = match key.name.as_str() {
+                "icc" => "dockerd does not start with icc off while iptables is off",
+                _ => "while iptables is off, the proxy alone publishes ports",
+            };
+            off.then(|| format!("{why}; switch iptables on (daemon-iptables-enabled), then run harden again"))
         }
         Prerequisite::SelinuxEnforcing => match &host.selinux_enforcing {
             Fact::Known(true) => None,
-            _ => Some("SELinux is not enforcing; set it up before dockerd uses it".into()),
+            _ => Some(
+                "SELinux is not enforcing: containers would get labels that protect nothing; set SELINUX=enforcing first"
+                    .into(),
+            ),
         },
     }
 }

@@ -171,7 +171,7 @@ impl Effective {
         }
         if let ConfigFile::Parsed(document) = &self.file {
             if let Some(value) = document.value().get(key) {
-                let value = if value.is_null() { null_means(key) } else { inner(value) };
+                let value = if value.is_null() { self.null_means(key).as_ref().and_then(inner) } else { inner(value) };
                 return Setting { value, origin: self.in_file(document, key, member) };
             }
             if member.is_none()
@@ -183,6 +183,15 @@ impl Effective {
         }
         let value = daemon_keys::default_of(key, self.version).as_ref().and_then(inner);
         Setting { value, origin: Origin::Default }
+    }
+
+    /// dockerd reads `null` for a boolean as false, also where the default is true; any other key gets its default.
+    fn null_means(&self, key: &str) -> Option<Value> {
+        match daemon_keys::lookup(key) {
+            Some(known) if known.json_type == JsonType::Bool => Some(Value::Bool(false)),
+            Some(_) => daemon_keys::default_of(key, self.version),
+            None => Some(Value::Null),
+        }
     }
 
     fn in_file(&self, document: &Document, key: &str, member: Option<&str>) -> Origin {
@@ -314,11 +323,6 @@ fn unit_flags(facts: &Facts) -> Option<(ExecStart, DaemonFlags)> {
     let words: Vec<String> = exec.argv.iter().map(|word| word.text.clone()).collect();
     let flags = argv::parse(&words);
     Some((exec, flags))
-}
-
-/// dockerd reads `null` for a boolean as false, also where the default is true; other keys keep their zero value.
-fn null_means(key: &str) -> Option<Value> {
-    (daemon_keys::lookup(key)?.json_type == JsonType::Bool).then_some(Value::Bool(false))
 }
 
 /// A boolean inside an object under an unknown key, which dockerd takes as if it stood at the top.

@@ -9,7 +9,7 @@ use crate::finding::{Outcome, Verdict};
 use crate::formats::unit_file::{self, Origin, Unit};
 use crate::kinds::{Context, docker_missing, not_applicable, unknown, verdict};
 use crate::observe::Observer;
-use crate::plan::drop_in_path;
+use crate::plan::DROP_IN;
 
 /// Reads the unit and its drop-ins.
 pub fn observe(want: &UnitWant, observer: &mut Observer) {
@@ -53,10 +53,10 @@ fn judge_setting<'c>(
     };
     let outcome = if setting.expect.holds(Some(&Value::String(value.clone()))) {
         Outcome::Compliant { note: None }
-    } else if let Some((_, origin)) = set_at.filter(|(_, origin)| comes_later(context.facts, &want.unit, origin)) {
-        Outcome::Manual(format!("{origin} sets it, which systemd reads after harden's own drop-in; change it there"))
+    } else if let Some(place) = overriding(unit, &setting.section, &setting.name) {
+        Outcome::Manual(format!("{place} is read after harden's own drop-in and wins; change {} there", setting.name))
     } else if let Some(set) = &setting.set {
-        match value_to_set(setting, &value, set, context) {
+        match value_to_set(setting, set, &value, context) {
             Ok(set) => Outcome::Fixable(vec![Edit::DropIn {
                 unit: want.unit.clone(),
                 setting: [setting.section.clone(), setting.name.clone(), set],
@@ -66,27 +66,29 @@ fn judge_setting<'c>(
     } else {
         Outcome::Manual(format!("set {}={} in a drop-in of {} yourself", setting.name, setting.expect, want.unit))
     };
-    let mut verdict = verdict(control, target, outcome, format!("{}={value}", setting.name), setting.expect.to_string());
+    let mut verdict = verdict(control, target, outcome, value, setting.expect.to_string());
     verdict.evidence.push(origin);
     verdict
 }
 
+/// The drop-in that gives a setting and is read after harden's own, whatever that one says: systemd sorts them by name.
+pub(crate) fn overriding(unit: &Unit, section: &str, name: &str) -> Option<Origin> {
+    let (_, origin) = unit.last(section, name)?;
+    let file_name = origin.path.rsplit('/').next().unwrap_or_default();
+    (origin.path != unit.fragment && file_name > DROP_IN).then_some(origin)
+}
+
 /// A mode keeps what the unit says and loses only the bits beyond the mask; a group must exist, or the unit would not start.
-fn value_to_set(setting: &SettingWant, value: &str, set: &str, context: &Context) -> Result<String, String> {
+fn value_to_set(setting: &SettingWant, set: &str, value: &str, context: &Context) -> Result<String, String> {
     if let (Some(allowed), Ok(mode)) = (setting.expect.at_most, u32::from_str_radix(value, 8)) {
         return Ok(format!("{:04o}", mode & allowed.0));
     }
     if setting.name.ends_with("Group") && set != "root" && context.facts.groups.get(set).and_then(Fact::known).is_none() {
-        return Err(format!("there is no group `{set}` here; a unit that names it would not start"));
+        return Err(format!(
+            "there is no group `{set}` here, and a unit that names it would not start; create the group, or set docker_socket_group"
+        ));
     }
     Ok(set.to_owned())
-}
-
-/// Whether a line is in a drop-in that systemd reads after harden's own, which therefore can't change what it sets.
-pub fn comes_later(facts: &Facts, unit: &str, origin: &Origin) -> bool {
-    let name = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
-    let drop_ins = facts.units.get(unit).and_then(Fact::known).map(|unit| unit.drop_ins.as_slice()).unwrap_or_default();
-    drop_ins.contains(&origin.path) && name(&origin.path) > name(&drop_in_path(unit))
 }
 
 /// A unit as systemd would merge it, from what was read. Empty when it was not observed.

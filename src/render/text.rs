@@ -150,6 +150,9 @@ fn header(report: &Report, page: &mut Page) -> io::Result<()> {
         root => format!(": the image tree {root}"),
     };
     page.item(0, span(FAINT, "Host"), LABEL, &[span(STRONG, name(report)), plain(about)])?;
+    if report.baseline.name.is_empty() {
+        return Ok(());
+    }
     let digest: String = report.baseline.digest.chars().take(12).collect();
     let digest = span(FAINT, format!(" ({digest})"));
     page.item(0, span(FAINT, "Baseline"), LABEL, &[span(STRONG, &report.baseline.name), digest])

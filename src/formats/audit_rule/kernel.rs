@@ -3,8 +3,9 @@
 //! All numbers are in the machine's own byte order: flags, action, field count, 64 words of mask, 64 fields, 64 values, 64
 //! operators, the length of the strings, then the strings back to back. The value of a field that is a string is its length.
 
-use super::parse::{Env, PathState, Problem};
-use super::{Action, Field, FieldId, List, MASK_WORDS, MAX_FIELDS, Op, Rule, Syscalls, Value, lossy};
+use super::line::{Env, PathState, Problem};
+use super::syscalls::MASK_WORDS;
+use super::{Action, Field, FieldId, List, MAX_FIELDS, Op, Rule, Syscalls, Value, lossy};
 use crate::fact::Content;
 
 /// The flag of `-A`.

@@ -1,6 +1,6 @@
 //! How auditctl cuts a line of a rules file into words, and words into options.
 
-use super::parse::Problem;
+use super::line::Problem;
 
 /// Stand for an escaped space and an escaped backslash between splitting and unescaping, two bytes each.
 const ESCAPED_SPACE: u8 = 0x07;

@@ -5,135 +5,12 @@
 
 use std::path::Path;
 
-use super::names::{self, Arch, Machine};
+use super::line::{Control, Env, Line, PathState, Problem};
+use super::names::{self, Arch};
+use super::number::{number_of, unsigned};
 use super::options::{Opt, Options, words};
-use super::{
-    Action, Field, FieldId, KEY_SEPARATOR, List, MASK_WORDS, MAX_FIELDS, MAX_KEY, Op, Perms, Rule, Syscalls, Value, lossy,
-};
-use crate::fact::Content;
-
-/// What a line is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Line {
-    /// Nothing, or only spaces.
-    Blank,
-    /// Its first byte that is not a space is `#`.
-    Comment,
-    /// A rule to add.
-    Rule {
-        /// The rule as it is sent to the kernel.
-        rule: Rule,
-        /// What may surprise: taken literally, or different between versions.
-        warnings: Vec<String>,
-    },
-    /// Everything else that auditctl does, in the order in which it does it.
-    Control(Vec<Control>),
-    /// A line that stops the load (or, [`ProblemKind::Unmodelled`], of which that is not known).
-    Bad(Problem),
-}
-
-/// What a line does besides adding a rule.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Control {
-    /// `-D`: deletes all rules, or with `-k` those whose key contains this text.
-    DeleteAll(Option<String>),
-    /// `-d`, `-W`: deletes this rule; fails where there is none such.
-    Delete(Rule),
-    /// `-e`: 0 off, 1 on, 2 on and locked until the next boot.
-    Enabled(u32),
-    /// `-f`: 0 silent, 1 printk, 2 panic.
-    Failure(u32),
-    /// `-b`: how many records may wait.
-    Backlog(u32),
-    /// `-r`: records a second, 0 for no limit.
-    Rate(u32),
-    /// `--backlog_wait_time`
-    BacklogWaitTime(u32),
-    /// `-i`: later errors are ignored.
-    IgnoreErrors,
-    /// `-c`: later errors are ignored until the end.
-    ContinueThroughErrors,
-    /// Any other command, like `-l` or `-t`; changes no rule.
-    Other,
-}
-
-/// Why a line is bad.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
-    /// Who refuses it.
-    pub kind: ProblemKind,
-    /// What is wrong and what would be right.
-    pub what: String,
-}
-
-/// Who refuses a line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ProblemKind {
-    /// auditctl, before anything is sent.
-    Auditctl,
-    /// The kernel.
-    Kernel,
-    /// Perhaps nobody: harden does not know what this line does.
-    Unmodelled,
-}
-
-impl Problem {
-    pub(super) fn auditctl(what: impl Into<String>) -> Self {
-        Self { kind: ProblemKind::Auditctl, what: what.into() }
-    }
-
-    pub(super) fn kernel(what: impl Into<String>) -> Self {
-        Self { kind: ProblemKind::Kernel, what: what.into() }
-    }
-
-    pub(super) fn unmodelled(what: impl Into<String>) -> Self {
-        Self { kind: ProblemKind::Unmodelled, what: what.into() }
-    }
-}
-
-/// What a path is at the moment of loading; symbolic links are followed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PathState {
-    /// A directory.
-    Dir,
-    /// Something else.
-    Other,
-    /// Not there, but its parent directory is.
-    Missing,
-    /// Its parent is not there or is no directory.
-    ParentMissing,
-}
-
-/// Which database a name belongs to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Account {
-    /// A user.
-    User,
-    /// A group.
-    Group,
-}
-
-/// What the user database says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Lookup {
-    /// This number.
-    Id(u32),
-    /// No such name: auditctl refuses the line.
-    NoSuch,
-    /// It could not be looked up; the field keeps the name.
-    Unknown,
-}
-
-/// What the meaning of a line depends on besides its text.
-#[derive(Clone, Copy)]
-pub struct Env<'a> {
-    /// The machine that loads the rules.
-    pub machine: Machine,
-    /// What paths are there.
-    pub path_state: &'a dyn Fn(&Path) -> PathState,
-    /// Numbers of users and groups.
-    pub account: &'a dyn Fn(Account, &str) -> Lookup,
-}
+use super::syscalls::{MASK_WORDS, MAX_SYSCALLS};
+use super::{Action, Field, FieldId, KEY_SEPARATOR, List, MAX_FIELDS, MAX_KEY, Rule, Syscalls, lossy};
 
 /// Reads one line, without its newline. Never panics, whatever the bytes.
 pub fn parse_line(line: &[u8], env: &Env) -> Line {
@@ -167,14 +44,14 @@ enum Flow {
 /// A rule in the making, with what auditctl remembers while it reads a line.
 pub(super) struct Request<'e> {
     pub(super) env: &'e Env<'e>,
-    add: Option<List>,
+    pub(super) add: Option<List>,
     prepend: bool,
-    delete: Option<List>,
-    action: Option<Action>,
+    pub(super) delete: Option<List>,
+    pub(super) action: Option<Action>,
     /// `-a`, `-A` or `-d` was given.
     list_given: bool,
     /// There is something to send.
-    send: bool,
+    pub(super) send: bool,
     exclude: bool,
     pub(super) syscall_added: bool,
     pub(super) perm_added: bool,
@@ -183,7 +60,7 @@ pub(super) struct Request<'e> {
     /// The architecture whose system call names count, once it is known.
     pub(super) arch: Option<u32>,
     all_before_perm: bool,
-    mask: [u32; MASK_WORDS],
+    pub(super) mask: [u32; MASK_WORDS],
     pub(super) fields: Vec<Field>,
     keys: Vec<u8>,
     controls: Vec<Control>,
@@ -399,76 +276,8 @@ impl<'e> Request<'e> {
         Ok(Some(list))
     }
 
-    fn list(&self) -> Option<List> {
+    pub(super) fn list(&self) -> Option<List> {
         self.add.or(self.delete)
-    }
-
-    /// `-w`
-    fn watch(&mut self, path: &[u8]) -> Result<(), Problem> {
-        if self.list().is_some() {
-            return Err(Problem::auditctl(
-                "-w is a rule of its own: leave out -a, or write `-F path=` or `-F dir=` in place of -w",
-            ));
-        }
-        self.add = Some(List::Exit);
-        self.watched_path(path)
-    }
-
-    fn watched_path(&mut self, path: &[u8]) -> Result<(), Problem> {
-        self.action = Some(Action::Always);
-        self.syscall_added = true;
-        self.send = true;
-        check_watched(path)?;
-        let literal = |warnings: &mut Vec<String>, what| warnings.push(format!("`{}`: {what} is taken literally", lossy(path)));
-        if path.windows(2).any(|part| part == b"..") {
-            literal(&mut self.warnings, "`..`");
-        }
-        if path.iter().any(|byte| matches!(byte, b'*' | b'?')) {
-            literal(&mut self.warnings, "a wildcard");
-        }
-        let trimmed = path.iter().rposition(|byte| *byte != b'/').map_or(&path[..1], |last| &path[..=last]);
-        let path = if path.len() > 2 { trimmed } else { path };
-        if !self.fields.is_empty() {
-            return Err(Problem::auditctl("-w or -W must come before any condition"));
-        }
-        let id = match (self.env.path_state)(as_path(path)) {
-            PathState::Dir => FieldId::DIR,
-            PathState::Other => FieldId::PATH,
-            PathState::Missing | PathState::ParentMissing => {
-                let note =
-                    format!("`{}` is not there: if it becomes a directory, what is below it is not watched", lossy(path));
-                self.warnings.push(note);
-                FieldId::PATH
-            }
-        };
-        self.mask = [u32::MAX; MASK_WORDS];
-        self.perm_added = true;
-        self.fields = vec![
-            Field { id, op: Op::Equal, value: Value::Text(Content(path.to_vec())) },
-            Field { id: FieldId::PERM, op: Op::Equal, value: Value::Number(15) },
-        ];
-        Ok(())
-    }
-
-    /// `-p`
-    fn watch_perms(&mut self, letters: &[u8]) -> Result<(), Problem> {
-        if self.list().is_none() {
-            return Err(Problem::auditctl("-p must come after the watch that it belongs to"));
-        }
-        let perms = perms(letters)?;
-        if self.fields.is_empty() {
-            return Err(Problem::auditctl("-p must come after the path"));
-        }
-        let mut given = self.fields.iter_mut().filter(|field| field.id == FieldId::PERM).peekable();
-        if given.peek().is_some() {
-            given.for_each(|field| field.value = Value::Number(perms.0));
-        } else {
-            self.room()?;
-            self.fields.push(Field { id: FieldId::PERM, op: Op::Equal, value: Value::Number(perms.0) });
-        }
-        self.perm_added = true;
-        self.send = true;
-        Ok(())
     }
 
     /// auditctl keeps one field free.
@@ -523,7 +332,7 @@ impl<'e> Request<'e> {
         };
         let number = number.or_else(|| name[0].is_ascii_digit().then(|| number_of(name))).ok_or_else(unknown)?;
         let number = usize::try_from(number).ok().filter(|number| *number < MASK_WORDS * 32).ok_or_else(unknown)?;
-        if number >= super::MAX_SYSCALLS {
+        if number >= MAX_SYSCALLS {
             return Err(Problem::unmodelled(format!("-S {text}: the kernel takes this number for a class of system calls")));
         }
         if number > NEWEST_OLD_SYSCALL && !name[0].is_ascii_digit() {
@@ -653,66 +462,11 @@ const NEWEST_OLD_SYSCALL: usize = 450;
 fn uring_number(name: &[u8]) -> Result<usize, Problem> {
     let number = names::uring_number(&lossy(name)).map(u64::from);
     let number = number.or_else(|| name[0].is_ascii_digit().then(|| number_of(name)));
-    let number = number.and_then(|number| usize::try_from(number).ok()).filter(|number| *number < super::MAX_SYSCALLS);
+    let number = number.and_then(|number| usize::try_from(number).ok()).filter(|number| *number < MAX_SYSCALLS);
     number.ok_or_else(|| Problem::auditctl(format!("`{}` is no io_uring operation that can be audited", lossy(name))))
 }
 
-fn check_watched(path: &[u8]) -> Result<(), Problem> {
-    let name = path.rsplit(|byte| *byte == b'/').find(|name| !name.is_empty()).unwrap_or_default();
-    match path {
-        _ if path.len() >= 4096 => Err(Problem::auditctl("the path is longer than 4095 bytes")),
-        [b'/', ..] if name.len() <= 255 => Ok(()),
-        [b'/', ..] => Err(Problem::auditctl("the last name of the path is longer than 255 bytes")),
-        _ => Err(Problem::auditctl(format!("`{}`: the path must begin with `/` (quotes are not removed)", lossy(path)))),
-    }
-}
-
-/// Letters of `rwxa`, at most four, in any case and order.
-pub(super) fn perms(letters: &[u8]) -> Result<Perms, Problem> {
-    if letters.len() > 4 {
-        return Err(Problem::auditctl(format!("perms `{}`: at most four letters of rwxa", lossy(letters))));
-    }
-    // An encoding of several bytes is no letter of rwxa either way.
-    lossy(letters).parse().map_err(Problem::auditctl)
-}
-
-fn as_path(bytes: &[u8]) -> &Path {
+pub(super) fn as_path(bytes: &[u8]) -> &Path {
     use std::os::unix::ffi::OsStrExt;
     Path::new(std::ffi::OsStr::from_bytes(bytes))
-}
-
-/// A number that begins with a digit; what follows the digits is ignored.
-fn unsigned(argument: &[u8], option: &str) -> Result<u32, Problem> {
-    if !argument.first().is_some_and(u8::is_ascii_digit) {
-        return Err(Problem::auditctl(format!("{option} takes a number, not `{}`", lossy(argument))));
-    }
-    match number_of(argument) {
-        u64::MAX => Err(Problem::auditctl(format!("{option} {}: the number is too big", lossy(argument)))),
-        number => Ok(low_word(number)),
-    }
-}
-
-/// The low 32 bits, which is what the kernel's record holds of a number.
-#[allow(clippy::cast_possible_truncation)]
-pub(super) fn low_word(number: u64) -> u32 {
-    number as u32
-}
-
-/// C's `strtoul` with base 0: decimal, `0x` hexadecimal or `0` octal, up to the first byte that is no digit; too big gives the
-/// biggest.
-pub(super) fn number_of(text: &[u8]) -> u64 {
-    let hex_digits = |rest: &[u8]| rest.first().is_some_and(u8::is_ascii_hexdigit);
-    let (base, digits) = match text {
-        [b'0', b'x' | b'X', rest @ ..] if hex_digits(rest) => (16, rest),
-        [b'0', rest @ ..] => (8, rest),
-        _ => (10, text),
-    };
-    let mut number: u64 = 0;
-    for digit in digits.iter().map_while(|byte| char::from(*byte).to_digit(base)) {
-        number = match number.checked_mul(u64::from(base)).and_then(|number| number.checked_add(u64::from(digit))) {
-            Some(number) => number,
-            None => return u64::MAX,
-        };
-    }
-    number
 }

@@ -246,6 +246,26 @@ fn our_watch_is_what_auditctl_makes_of_its_text() {
 }
 
 #[test]
+fn a_rule_is_recognised_in_the_kernel() {
+    let line = "-a always,exit -F arch=b64 -F path=/fixture/file -F perm=wa -F auid=elsewhere -k k";
+    let loaded = |kernel: &str| rule(line).loaded_as(&rule(kernel));
+    assert!(loaded(&line.replace("elsewhere", "1000")));
+    assert!(loaded("-a always,exit -F arch=b64 -S openat,fchmodat -F path=/fixture/file -F perm=wa -F auid=7 -k k"));
+    for other in [
+        "-a always,exit -F arch=b64 -S openat -F path=/fixture/file -F perm=wa -F auid=7 -k k",
+        "-a always,exit -F arch=b64 -F path=/fixture/file -F perm=wa -F auid!=7 -k k",
+        "-a always,exit -F arch=b64 -F path=/fixture/file -F perm=wa -F auid=7",
+        "-a never,exit -F arch=b64 -F path=/fixture/file -F perm=wa -F auid=7 -k k",
+        "-a always,exit -F arch=b64 -F path=/fixture/lnfile -F perm=wa -F auid=7 -k k",
+    ] {
+        assert!(!loaded(other), "{other}");
+    }
+    assert!(
+        !rule("-a always,exit -S open -F path=/fixture/file").loaded_as(&rule("-a always,exit -S all -F path=/fixture/file"))
+    );
+}
+
+#[test]
 fn the_kernel_tells_rules_apart_as_recorded() {
     let mut pairs = 0;
     for row in include_str!("../../../tests/data/audit/pairs.tsv").lines().skip(1) {

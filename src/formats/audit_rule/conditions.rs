@@ -1,7 +1,10 @@
 //! Conditions: `-F field=value` and `-C field=field`.
 
+use super::line::{Account, Lookup, Problem};
 use super::names;
-use super::parse::{Account, Lookup, Problem, Request, low_word, number_of, perms};
+use super::number::{low_word, number_of};
+use super::parse::Request;
+use super::watch::perms;
 use super::{Field, FieldId, List, Op, Value, lossy};
 use crate::fact::Content;
 

@@ -1,0 +1,101 @@
+//! `harden history`: what was done here, and how it ended.
+
+use std::fmt::Write;
+
+use serde_json::json;
+
+use crate::apply::history::{self, Transaction};
+use crate::apply::journal::StateDir;
+use crate::assess;
+use crate::cli::{Common, Format};
+use crate::commands::{Ending, apply, open_host, output};
+use crate::error::{Error, Result};
+
+/// Lists the transactions, shows one, or takes old ones away.
+pub fn run(common: &Common, id: Option<&str>, prune: bool) -> Result<Ending> {
+    let host = open_host(common)?;
+    let state_dir = apply::state_dir(common);
+    if prune {
+        apply::may_write(&host)?;
+        let removed = StateDir::lock(&host.root, &state_dir)?.prune()?;
+        eprintln!("{} removed", crate::plan::count(removed, "old transaction"));
+    }
+    let all = history::list(&host.root, &state_dir)?;
+    let text = match id {
+        Some(id) => show(common, find(&all, Some(id))?, &all)?,
+        None => list(common, &all)?,
+    };
+    output::bytes_out(common, text.as_bytes())?;
+    Ok(Ending::Done)
+}
+
+/// The transaction of that id; without one the newest that is in place.
+pub fn find<'t>(all: &'t [Transaction], id: Option<&str>) -> Result<&'t Transaction> {
+    let found = match id {
+        Some(id) => all.iter().find(|transaction| transaction.id == id),
+        None => all
+            .iter()
+            .rev()
+            .find(|transaction| transaction.plan.undoes.is_none() && transaction.state(all) == history::State::Committed),
+    };
+    found.ok_or_else(|| match id {
+        Some(id) => Error::usage(format!("there is no transaction `{id}`")).help("harden history lists them"),
+        None => Error::failure("there is no transaction to undo").help("harden history lists what there is"),
+    })
+}
+
+fn row(transaction: &Transaction, all: &[Transaction]) -> serde_json::Value {
+    let (time, by, command) = transaction.begin();
+    json!({
+        "id": transaction.id, "time": time, "by": by, "command": command, "baseline": transaction.plan.baseline.name,
+        "undoes": transaction.plan.undoes, "changes": transaction.plan.changes.len(), "state": transaction.state(all).to_string(),
+    })
+}
+
+fn list(common: &Common, all: &[Transaction]) -> Result<String> {
+    if common.format == Format::Json {
+        return document(&json!({ "transactions": all.iter().rev().map(|one| row(one, all)).collect::<Vec<_>>() }));
+    }
+    if all.is_empty() {
+        return Ok("No transaction yet.\n".into());
+    }
+    let mut text = String::new();
+    for transaction in all.iter().rev() {
+        let (time, by, _) = transaction.begin();
+        let what = match &transaction.plan.undoes {
+            Some(id) => format!("rollback of {id}"),
+            None => transaction.plan.baseline.name.clone(),
+        };
+        let changes = crate::plan::count(transaction.plan.changes.len(), "change");
+        let line = format!("{:<24} {time}  {changes:<10}  {what}  {}  {by}", transaction.id, transaction.state(all));
+        let _ = writeln!(text, "{}", crate::render::style::visible(&line));
+    }
+    text.push_str("\nharden history ID shows one with its diffs; harden rollback ID undoes it.\n");
+    Ok(text)
+}
+
+fn show(common: &Common, transaction: &Transaction, all: &[Transaction]) -> Result<String> {
+    let views: Vec<_> = transaction.plan.changes.iter().map(assess::view).collect();
+    if common.format == Format::Json {
+        let mut document_of = row(transaction, all);
+        document_of["changes"] = json!(views);
+        document_of["fixes"] = json!(transaction.plan.fixes);
+        document_of["activations"] = json!(transaction.plan.activations);
+        return document(&document_of);
+    }
+    let (time, by, command) = transaction.begin();
+    let mut text = format!(
+        "{}: {}\n{time}, {by}, {command}\nbaseline {}\n",
+        transaction.id,
+        transaction.state(all),
+        transaction.plan.baseline.name
+    );
+    for view in views {
+        let _ = writeln!(text, "\n{}  {}: {}\n{}", view.id, view.target, view.summary, view.diff);
+    }
+    Ok(text.lines().map(|line| format!("{}\n", crate::render::style::visible(line))).collect())
+}
+
+fn document(value: &serde_json::Value) -> Result<String> {
+    Ok(serde_json::to_string_pretty(value).map_err(|error| Error::failure(error.to_string()))? + "\n")
+}

@@ -1,0 +1,105 @@
+//! `harden rollback` and `harden recover`: undo a transaction; finish off one that was cut short.
+
+use crate::apply::journal::StateDir;
+use crate::apply::{history, recover};
+use crate::assess::Assessment;
+use crate::baseline::control::Risk;
+use crate::change::Action;
+use crate::cli::Common;
+use crate::commands::{Ending, apply, open_host, output};
+use crate::error::{Error, Result};
+use crate::fact::Facts;
+use crate::host::Host;
+use crate::observe;
+use crate::render::text::Tense;
+use crate::report::{Report, RunOutcome};
+
+/// Undoes a transaction, the newest by default.
+pub fn run(common: &Common, id: Option<&str>, yes: bool, force: bool) -> Result<Ending> {
+    let host = open_host(common)?;
+    apply::may_write(&host)?;
+    apply::may_ask("rollback", yes)?;
+    let state_dir = apply::state_dir(common);
+    let state = StateDir::lock(&host.root, &state_dir)?;
+    recover::unfinished(&host, &state, &mut |text| apply::progress(common, text))?;
+    let all = history::list(&host.root, &state_dir)?;
+    let transaction = super::history::find(&all, id)?;
+    if let history::State::RolledBack(by) = transaction.state(&all) {
+        return Err(Error::failure(format!("{} was rolled back already, by {by}", transaction.id)).help("harden history"));
+    }
+    let facts = observe::observe_docker(&host);
+    let reverse = history::reverse(&host.root, transaction, &host.kernel_audit(), force, &facts.host.hostname)?;
+    for conflict in &reverse.conflicts {
+        let left =
+            if force { "put back all the same (--force); what it is now is kept in the transaction" } else { "left alone" };
+        eprintln!("harden: {} was changed since: {}; {left}", conflict.target, conflict.how);
+    }
+    stops_containers(common, &facts, &reverse.plan)?;
+    let assessment = Assessment { findings: Vec::new(), plan: reverse.plan };
+    if !yes && !assessment.plan.is_empty() {
+        let report = crate::assess::report(&facts, &assessment, None);
+        output::part(&report, common, crate::render::text::Part::Changes)?;
+        apply::confirm("Undo these changes?")?;
+    }
+    let report = apply::undo(common, &host, &state, &facts, &assessment)?;
+    output::report(&report, common, Tense::Did)?;
+    match reverse.conflicts.is_empty() || force {
+        true => Ok(Ending::Done),
+        false => Err(Error::failure("some files were changed since and were left alone; all else was put back")
+            .help("put them back too with --force: their content of now is kept")),
+    }
+}
+
+/// The old configuration may be one without live-restore: then its restart stops what runs.
+fn stops_containers(common: &Common, facts: &Facts, plan: &crate::plan::Plan) -> Result<()> {
+    let restarts =
+        plan.activations.iter().any(|activation| activation.action == Action::DockerRestart && activation.by_hand.is_none());
+    let running = facts.daemon.api.known().and_then(|api| api.containers_running).unwrap_or(0);
+    if !restarts || running == 0 || Risk::from(common.max_risk) == Risk::Disruptive {
+        return Ok(());
+    }
+    let stays = plan.changes.iter().all(|change| match &change.effect {
+        crate::change::Effect::File { path, after, .. } if *path == facts.daemon.config_file => {
+            after.as_ref().is_some_and(|after| {
+                let content = after.content.as_ref().map(|content| content.0.as_slice()).unwrap_or_default();
+                crate::formats::daemon_json::Document::parse(content)
+                    .is_ok_and(|document| document.value().get("live-restore") == Some(&serde_json::Value::Bool(true)))
+            })
+        }
+        _ => true,
+    });
+    if stays {
+        return Ok(());
+    }
+    Err(Error::failure(format!(
+        "going back restarts dockerd without live-restore, which stops {}; nothing was changed",
+        crate::plan::count(running as usize, "running container")
+    ))
+    .help("allow it with --max-risk disruptive"))
+}
+
+/// Puts back what a run that was cut short had begun.
+pub fn recover(common: &Common) -> Result<Ending> {
+    let host = open_host(common)?;
+    apply::may_write(&host)?;
+    let state = StateDir::lock(&host.root, &apply::state_dir(common))?;
+    let count = recover::unfinished(&host, &state, &mut |text| apply::progress(common, text))?;
+    let msg = match count {
+        0 => "nothing was cut short".to_owned(),
+        n => format!("{} put back", crate::plan::count(n, "unfinished transaction")),
+    };
+    output::report(&report(&host, count > 0, msg), common, Tense::Did)?;
+    Ok(Ending::Done)
+}
+
+fn report(host: &Host, changed: bool, msg: String) -> Report {
+    let outcome =
+        RunOutcome { changed, failed: false, msg, transaction: None, originals: None, diff: Vec::new(), activated: Vec::new() };
+    let described = host.describe();
+    let mut report = Report::empty("");
+    report.host.hostname = described.hostname;
+    report.host.root = described.root;
+    report.host.service_manager = described.service_manager.to_string();
+    report.outcome = Some(outcome);
+    report
+}
