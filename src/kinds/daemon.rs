@@ -17,9 +17,6 @@ pub const SWARM_STATE: &str = "swarm/docker-state.json";
 /// What is in force where the engine shows no seccomp profile at all.
 const NO_SECCOMP: &str = "no seccomp";
 
-/// Stands for the seccomp profile where the engine names none at all.
-const NO_SECCOMP: &str = "none";
-
 /// The configuration is always read; only what a condition needs besides is looked at here.
 pub fn observe(want: &DaemonWant, observer: &mut Observer) {
     if want.unless.contains(&DaemonCondition::SwarmActive) {
