@@ -207,9 +207,6 @@ fn activate(key: &KeyWant, setting: &Setting, live: Option<&Value>, context: &Co
     if let (KeyFix::Manual(reason), Action::DockerRestart) = (&key.fix, action) {
         return Outcome::Manual(reason.clone());
     }
-    if live.and_then(Value::as_str) == Some(NO_SECCOMP) {
-        return Outcome::Manual("no restart helps: it takes a kernel and an engine that are built with seccomp".into());
-    }
     if key.live == Some(Live::BridgeIcc) && running_containers(context) > 0 {
         return Outcome::Manual("it takes effect when dockerd next starts without running containers".into());
     }
