@@ -172,6 +172,8 @@ fn masked_plain(path: &[&str], value: &Value) -> Option<Value> {
         }
     } else if path.iter().any(|name| name.to_ascii_lowercase().ends_with("-proxy") || name.eq_ignore_ascii_case("proxies")) {
         mask_address(&text)
+    } else if under("insecure-registries").is_some() {
+        mask_address(&text)
     } else {
         mask_text(&text)
     };
@@ -204,9 +206,10 @@ fn mask_userinfo(text: &str) -> Cow<'_, str> {
 fn mask_pair(text: &str) -> Cow<'_, str> {
     let is_break = |c: char| c.is_whitespace() || matches!(c, '?' | '&' | ';' | ',' | '=');
     for (at, _) in text.match_indices('=') {
-        let name = text[..at].rsplit(is_break).next().unwrap_or_default();
-        if is_secret_name(name) && at + 1 < text.len() {
-            return Cow::Owned(format!("{}={MASK}", &text[..at]));
+        let name = text[..at].trim_end().rsplit(is_break).next().unwrap_or_default();
+        let value = text[at + 1..].trim_end();
+        if is_secret_name(name) && !value.is_empty() {
+            return Cow::Owned(format!("{}={MASK}{}", &text[..at], &text[at + 1 + value.len()..]));
         }
     }
     Cow::Borrowed(text)
@@ -336,6 +339,20 @@ mod tests {
         }
         let twice = "{\"icc\": 1, \"icc\": \"hunter2\"}";
         assert_eq!(mask(twice), "{\"icc\": \"***\", \"icc\": \"***\"}");
+    }
+
+    #[test]
+    fn lines_of_other_files_are_masked_and_stay_lines() {
+        let table = [
+            ("token = \"hunter2\"\n", "token =***\n"),
+            ("Environment=API_KEY=hunter2 x\n", "Environment=API_KEY=***\n"),
+            ("Environment=HTTP_PROXY=http://u:hunter2@p:1\r\n", "Environment=HTTP_PROXY=http://***@p:1\r\n"),
+            ("token=\n", "token=\n"),
+            ("uid = 5\n", "uid = 5\n"),
+        ];
+        for (line, expected) in table {
+            assert_eq!(mask_text(line), expected);
+        }
     }
 
     #[test]
