@@ -170,14 +170,18 @@ fn masked_plain(path: &[&str], value: &Value) -> Option<Value> {
                 None => MASK.to_owned(),
             },
         }
-    } else if path.iter().any(|name| name.to_ascii_lowercase().ends_with("-proxy") || name.eq_ignore_ascii_case("proxies")) {
-        mask_address(&text)
-    } else if under("insecure-registries").is_some() {
+    } else if path.iter().any(|name| names_addresses(name)) {
         mask_address(&text)
     } else {
         mask_text(&text)
     };
     (shown != *text).then_some(Value::String(shown))
+}
+
+/// Whether the values of a key are addresses, which may have a password in front also without a scheme.
+fn names_addresses(key: &str) -> bool {
+    let key = key.to_ascii_lowercase();
+    key.ends_with("-proxy") || matches!(key.as_str(), "proxies" | "insecure-registries")
 }
 
 /// Whether the element before this one is a flag that takes a secret: `"--token", "…"`.
