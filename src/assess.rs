@@ -8,6 +8,7 @@ use crate::fact::Facts;
 use crate::finding::{Finding, Fix, FixKind, Outcome, Status, Verdict};
 use crate::formats::audit_rule::Rule;
 use crate::formats::daemon_json::Op;
+use crate::formats::{mask, rules_d};
 use crate::kinds::{self, Context};
 use crate::plan::{self, Folded, Plan};
 use crate::render::diff;
@@ -234,13 +235,16 @@ fn sides(effect: &Effect) -> (String, String) {
         Effect::File { path, before, after } => {
             let metadata = |image: &FileImage| format!("mode {:04o}, owner {}:{}", image.mode, image.uid, image.gid);
             let changed = before.as_ref().map(metadata) != after.as_ref().map(metadata);
+            // Where only owner or mode change, the content is nobody's business: it may be a key.
+            let content = |image: &Option<FileImage>| image.as_ref().and_then(|image| image.content.clone());
+            let rewritten = content(before) != content(after);
             let side = |image: &FileImage| {
                 let mut text = String::new();
                 if changed {
                     text.push_str(&metadata(image));
                     text.push('\n');
                 }
-                if let Some(content) = &image.content {
+                if let Some(content) = image.content.as_ref().filter(|_| rewritten) {
                     text.push_str(&shown(path, &content.0));
                 }
                 text
@@ -250,10 +254,15 @@ fn sides(effect: &Effect) -> (String, String) {
     }
 }
 
-/// A file's content for display: daemon.json may hold tokens and passwords.
+/// A file's content for display. Whatever is no audit rule, unit or table of containerd's is dockerd's configuration, whatever its
+/// name; all but the rules may hold tokens and passwords.
 fn shown(path: &str, content: &[u8]) -> String {
     let text = String::from_utf8_lossy(content);
-    if path.ends_with(".json") { crate::formats::mask::mask(&text) } else { text.into_owned() }
+    match path.rsplit('/').next().unwrap_or_default() {
+        rules_d::OWN_FILE => text.into_owned(),
+        plan::DROP_IN | "config.toml" => text.split_inclusive('\n').map(mask::mask_text).collect(),
+        _ => mask::mask(&text),
+    }
 }
 
 #[cfg(test)]
