@@ -7,7 +7,7 @@ mod common;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
-use common::{BASELINES, Entry, Snapshot, Tree, parent, set_immutable};
+use common::{BASELINES, Entry, Snapshot, Tree, brief, parent, set_immutable};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use serde_json::Value;
@@ -443,15 +443,6 @@ fn on_every_host(cases: u32, law: impl Fn(&Tree) -> Law) {
     }
 }
 
-/// What a report says, for people who read a failure.
-fn told(report: &Value) -> String {
-    let mut text = format!("{} {}\n", report["summary"], report["msg"]);
-    for change in report["changes"].as_array().into_iter().flatten() {
-        text += &format!("{} {} {}: {}\n", change["id"], change["kind"], change["target"], change["summary"]);
-    }
-    text
-}
-
 fn targets(report: &Value) -> BTreeSet<String> {
     let changes = report["changes"].as_array().into_iter().flatten();
     changes.map(|change| change["target"].as_str().unwrap_or_default().to_owned()).collect()
@@ -489,10 +480,10 @@ fn applying(tree: &Tree, baseline: &str) -> Law {
     let before = tree.snapshot();
     let (ran, report) = tree.json(&[&["apply", "--yes"][..], &args, &ALL[2..]].concat());
     let after = tree.snapshot();
-    law!(ran.code == 0, "{ran}\n{}", told(&planned));
+    law!(ran.code == 0, "{ran}\n{}", brief(&planned));
     law!(report["failed"] == false, "{ran}");
     law!(report["changed"] == !report["transaction"].is_null(), "{ran}");
-    law!(targets(&planned) == targets(&report), "planned and applied differ:\n{}\n{}", told(&planned), told(&report));
+    law!(targets(&planned) == targets(&report), "planned and applied differ:\n{}\n{}", brief(&planned), brief(&report));
     only_targets(&before, &after, &targets(&report))?;
     only_tighter(&before, &after)?;
     only_named_keys(&before, &after, &report)?;
@@ -597,13 +588,13 @@ fn failing_puts_back(tree: &Tree, which: usize) -> Law {
     set_immutable(&tree.at(&stuck), true);
     let (ran, report) = tree.json(&[&["apply", "--yes", "--keep-going"][..], &args].concat());
     set_immutable(&tree.at(&stuck), false);
-    law!(ran.code == 1, "{stuck} is immutable, and {ran}\n{}", told(&planned));
+    law!(ran.code == 1, "{stuck} is immutable, and {ran}\n{}", brief(&planned));
     law!(ran.stderr().contains("everything was put back"), "{ran}");
     law!(report["failed"] == true && report["changed"] == false, "{ran}");
     let touched: BTreeSet<String> =
         targets.iter().flat_map(|target| [target.clone(), parent(target)]).chain(["/var/lib".into()]).collect();
     let difference = before.timeless(&touched).difference(&tree.snapshot().timeless(&touched));
-    law!(difference.is_empty(), "not put back: {difference:#?}\n{ran}\n{}", told(&planned));
+    law!(difference.is_empty(), "not put back: {difference:#?}\n{ran}\n{}", brief(&planned));
     // And nothing is in the way of the next run.
     applying(tree, args[1])
 }

@@ -35,6 +35,9 @@ pub fn judge<'c>(control: &'c Control, want: &'c DaemonWant, context: &Context) 
         verdict.evidence.push(context.effective.path.clone());
         return vec![verdict];
     }
+    if let Some(why) = context.effective.unknown_flags(context.facts) {
+        return vec![unknown(control, target, format!("dockerd's flags can't be told: {why}"))];
+    }
     for condition in &want.unless {
         match holds(*condition, context) {
             Ok(None) => {}
@@ -67,8 +70,9 @@ fn judge_key<'c>(control: &'c Control, want: &DaemonWant, key: &KeyWant, context
     let outcome = match (configured, in_force) {
         (true, true) => pending.unwrap_or(Outcome::Compliant { note: None }),
         (true, false) => activate(key, &setting, live.as_ref(), context),
-        (false, _) => fix(want, key, &setting, in_force && live.is_some(), context),
+        (false, _) => fix(key, &setting, in_force && live.is_some(), context),
     };
+    let outcome = tempered(outcome, want, key, &setting, context);
     let mut observed = shown(key, setting.value.as_ref());
     observed.push_str(not_read);
     if let Some(live) = live.as_ref().filter(|_| !in_force || !configured) {
@@ -102,8 +106,52 @@ fn shown(key: &KeyWant, value: Option<&Value>) -> String {
     }
 }
 
+/// What must not be fixed, or not be believed, whichever way the outcome came about.
+fn tempered(outcome: Outcome, want: &DaemonWant, key: &KeyWant, setting: &Setting, context: &Context) -> Outcome {
+    if let Some(inside) = context.effective.contradicted(&key.name).filter(|_| key.member.is_none()) {
+        return Outcome::Manual(format!("{inside} says the opposite, and dockerd takes one of the two at random; take it out"));
+    }
+    match &outcome {
+        Outcome::Fixable(edits) => match (unmet(want, key, context), &key.fix) {
+            (Some(reason), _) => Outcome::Manual(reason),
+            (None, KeyFix::Manual(reason)) if edits.contains(&Edit::Activate(Action::DockerRestart)) => {
+                Outcome::Manual(reason.clone())
+            }
+            _ => outcome,
+        },
+        Outcome::Compliant { .. } => match not_seen(key, setting, context) {
+            Some(why) => Outcome::Unknown(why),
+            None => outcome,
+        },
+        _ => outcome,
+    }
+}
+
+/// Why a fix would not work here, or would keep dockerd from starting.
+fn unmet(want: &DaemonWant, key: &KeyWant, context: &Context) -> Option<String> {
+    if key.live == Some(Live::Seccomp) && live_value(Live::Seccomp, context) == Some(Value::from(NO_SECCOMP)) {
+        return Some("this kernel, or this build of dockerd, has no seccomp; no setting of dockerd changes that".into());
+    }
+    want.needs.iter().find_map(|needed| missing(*needed, key, context))
+}
+
+/// Why it can't be told whether the running daemon has a value that is right on disk, if it can't.
+fn not_seen(key: &KeyWant, setting: &Setting, context: &Context) -> Option<String> {
+    let facts = context.facts;
+    let process =
+        facts.daemon.process.known().filter(|_| key.live.is_some() && !matches!(setting.origin, Origin::Flag { .. }))?;
+    let file = facts.files.get(&context.effective.path).and_then(Fact::known);
+    let edited_since = file.is_some_and(|file| file.mtime_ns > process.started_ns);
+    let why = match &facts.daemon.api {
+        Fact::Known(_) => return None,
+        Fact::Unknown(why) => why.as_str(),
+        Fact::Absent => "its API does not answer",
+    };
+    edited_since.then(|| format!("{} is younger than the running dockerd, and {why}", context.effective.path))
+}
+
 /// The fix of a wrong value.
-fn fix(want: &DaemonWant, key: &KeyWant, setting: &Setting, in_force: bool, context: &Context) -> Outcome {
+fn fix(key: &KeyWant, setting: &Setting, in_force: bool, context: &Context) -> Outcome {
     let effective = &context.effective;
     match &setting.origin {
         Origin::Flag { text, place } => {
@@ -117,9 +165,6 @@ fn fix(want: &DaemonWant, key: &KeyWant, setting: &Setting, in_force: bool, cont
             ));
         }
         Origin::Default | Origin::File { .. } => {}
-    }
-    if let Some(reason) = want.needs.iter().find_map(|needed| missing(*needed, key, context)) {
-        return Outcome::Manual(reason);
     }
     let op = match &key.fix {
         KeyFix::Manual(reason) => return Outcome::Manual(reason.clone()),
@@ -326,7 +371,7 @@ fn live_value(live: Live, context: &Context) -> Option<Value> {
             shows.then(|| option("no-new-privileges").map(|found| Value::Bool(found.is_some()))).flatten()
         }
         Live::Seccomp => {
-            let Some(seccomp) = option("seccomp")? else { return Some(Value::String(NO_SECCOMP.into())) };
+            let Some(seccomp) = option("seccomp")? else { return Some(Value::from(NO_SECCOMP)) };
             seccomp.split(',').find_map(|part| part.strip_prefix("profile=")).map(|profile| match profile {
                 "default" => Value::String("builtin".into()),
                 profile => Value::String(profile.into()),

@@ -48,6 +48,9 @@ pub fn judge<'c>(control: &'c Control, context: &Context) -> Vec<Verdict<'c>> {
         let line = document.position(&[&key]).map(|(line, column)| format!(":{line}:{column}")).unwrap_or_default();
         verdicts.push(verdict(control, format!("{path}{line}"), Outcome::Manual(help), what, DESIRED));
     }
+    if let (true, Some(why)) = (verdicts.is_empty(), effective.unknown_flags(context.facts)) {
+        return vec![unknown(control, path, format!("valid by itself, but dockerd's flags can't be told: {why}"))];
+    }
     if verdicts.is_empty() {
         verdicts.push(verdict(control, path, Outcome::Compliant { note: None }, "valid, with every key known", DESIRED));
     }

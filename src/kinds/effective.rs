@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::fact::{Fact, Facts};
 use crate::formats::argv::{self, DaemonFlags};
 use crate::formats::daemon_json::{Document, Problem};
-use crate::formats::daemon_keys::{self, EngineVersion, JsonType};
+use crate::formats::daemon_keys::{self, EngineVersion, JsonType, Status};
 use crate::formats::exec_start::{self, ExecStart};
 use crate::kinds::unit;
 
@@ -132,6 +132,32 @@ impl Effective {
             }),
             ConfigFile::Unreadable(why) => Some(why.clone()),
         }
+    }
+
+    /// Why the flags of dockerd can't be told, if they can't: then no value can, and no key may be written.
+    pub fn unknown_flags(&self, facts: &Facts) -> Option<String> {
+        match &facts.daemon.process {
+            Fact::Known(_) => None,
+            Fact::Unknown(why) => Some(why.clone()),
+            Fact::Absent => match facts.units.get(SERVICE)? {
+                Fact::Unknown(why) => Some(why.clone()),
+                Fact::Absent => None,
+                // Lines that systemd passes over are none of ExecStart's.
+                Fact::Known(unit) => {
+                    let mut problems = self.unit.iter().flat_map(|(exec, _)| &exec.problems).map(ToString::to_string);
+                    problems.find(|problem| !unit.problems.contains(problem))
+                }
+            },
+        }
+    }
+
+    /// An unknown key that wraps the opposite of what a boolean key says: dockerd takes one of the two at random.
+    pub fn contradicted(&self, key: &str) -> Option<String> {
+        let ConfigFile::Parsed(document) = &self.file else { return None };
+        let outer = document.value().get(key)?;
+        let (inside, value) = wrapped(document, key)?;
+        let place = self.place(document, &[&inside, key]);
+        (*outer != Value::Bool(value)).then(|| format!("`{inside}` at {place}"))
     }
 
     /// The effective value of a key or of a member of its object. Only meaningful when the file is readable.
@@ -307,6 +333,6 @@ fn wrapped(document: &Document, key: &str) -> Option<(String, bool)> {
     let object = document.value().as_object()?;
     object
         .iter()
-        .filter(|(name, _)| daemon_keys::lookup(name).is_none())
+        .filter(|(name, _)| daemon_keys::lookup(name).is_none_or(|key| key.status != Status::Effective))
         .find_map(|(name, value)| Some((name.clone(), value.as_object()?.get(key)?.as_bool()?)))
 }

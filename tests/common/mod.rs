@@ -219,11 +219,33 @@ impl Ran {
 
 impl std::fmt::Display for Ran {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let cut = |text: String| text.chars().take(6_000).collect::<String>();
-        // An error's document says no more than stderr.
-        let out = if self.out.starts_with(b"{") && self.code != 0 && self.code != 2 { String::new() } else { self.stdout() };
-        write!(f, "{}\nexit {}\nstdout:\n{}\nstderr:\n{}", self.command, self.code, cut(out), cut(self.stderr()))
+        let cut = |text: &str| text.chars().take(6_000).collect::<String>();
+        let out = serde_json::from_slice(&self.out).map_or_else(|_| self.stdout(), |report| brief(&report));
+        write!(f, "{}\nexit {}\nstdout:\n{}\nstderr:\n{}", self.command, self.code, cut(&out), cut(&self.stderr()))
     }
+}
+
+/// A report for people who read a failure: what is not as it should be, and what would be or was done.
+pub fn brief(report: &Value) -> String {
+    let mut text = format!("{} {}\n", report["summary"], report["msg"]);
+    for finding in report["findings"].as_array().into_iter().flatten() {
+        if finding["status"] == "drift" || finding["status"] == "unknown" {
+            let _ = writeln!(
+                text,
+                "{} {} ({}): {}, wanted {}; {}",
+                finding["status"],
+                finding["control"],
+                finding["target"],
+                finding["observed"],
+                finding["desired"],
+                finding["fix"]
+            );
+        }
+    }
+    for change in report["changes"].as_array().into_iter().flatten() {
+        let _ = writeln!(text, "{} {} {}: {}", change["id"], change["kind"], change["target"], change["summary"]);
+    }
+    text
 }
 
 /// The binary, without the environment of whoever runs the tests.
