@@ -3,13 +3,14 @@
 
 use std::sync::LazyLock;
 
-use harden::assess::Assessment;
+use harden::assess::{self, Assessment, Limits};
+use harden::baseline::control::Risk;
 use harden::change::Effect;
 use harden::fact::{ApiFacts, Content, Fact, Facts, FileFact, KernelAudit, ProcessFact, ServiceManager};
-use harden::finding::Status;
+use harden::finding::{FixKind, Status};
 use harden::formats::audit_rule::{Field, FieldId, our_watch};
 
-use crate::table::{Expected, activations, automatic, changes, compare, judge, manual, observe, of, open, unknown};
+use crate::table::{EVERYTHING, Expected, activations, automatic, changes, compare, judge, manual, observe, of, open, unknown};
 use crate::tree::{CONFIG, Tree};
 
 /// What the kernel watches: path, whether it is a directory, accesses.
@@ -724,6 +725,63 @@ pub const LIVE: &[Live] = &[
         activations: &["systemd-reload: systemd reads its units again; interrupts nothing"],
     },
 ];
+
+/// A restart stops containers unless live-restore is on by then; what would stop them is planned only where that is allowed.
+#[test]
+fn a_restart_is_disruptive_where_containers_would_stop() {
+    /// A log level that only a restart changes, with containers running.
+    fn host(change: fn(&mut Facts)) -> Facts {
+        let mut facts = green();
+        edit(&mut facts, CONFIG, "info", "debug");
+        api(&mut facts).containers_running = Some(3);
+        change(&mut facts);
+        facts
+    }
+    fn swarm(facts: &mut Facts) {
+        api(facts).live_restore = Some(false);
+        api(facts).swarm_state = Some("active".into());
+        without_key(facts, r#""live-restore": true"#);
+    }
+    const ON: &str = "docker-restart: restarts dockerd; 3 containers running and keep running by live-restore";
+    const OFF: &str = "docker-restart: restarts dockerd, which stops 3 containers: live-restore is off";
+    type Row = (&'static str, fn(&mut Facts), Risk, &'static [&'static str]);
+    let table: [Row; 7] = [
+        ("live-restore is on", |_| {}, Risk::Restart, &[ON]),
+        (
+            "live-restore is configured, and the reload comes first",
+            |facts| api(facts).live_restore = Some(false),
+            Risk::Restart,
+            &[RELOAD, ON],
+        ),
+        ("live-restore is impossible", swarm, Risk::Restart, &[]),
+        ("live-restore is impossible, and that is accepted", swarm, Risk::Disruptive, &[OFF]),
+        ("the engine does not answer", |facts| facts.daemon.api = Fact::Unknown("timed out".into()), Risk::Restart, &[]),
+        (
+            "no container runs",
+            |facts| {
+                swarm(facts);
+                api(facts).containers_running = Some(0);
+            },
+            Risk::Restart,
+            &[RESTART],
+        ),
+        ("nothing may restart", |_| {}, Risk::Safe, &[]),
+    ];
+    for (how, change, max_risk, expected) in table {
+        let facts = host(change);
+        let limits = Limits { max_risk, wanted: &|_, _| true };
+        let assessment = assess::assess(&EVERYTHING, &facts, &limits).expect("an assessment");
+        assert_eq!(activations(&assessment), expected, "{how}");
+        let level = of(&assessment, "daemon-log-level-info").next().expect("a finding");
+        let planned = expected.iter().any(|activation| activation.starts_with("docker-restart"));
+        let reason = match max_risk {
+            _ if planned => None,
+            Risk::Safe => Some("its fix restarts dockerd; allow it with --max-risk restart"),
+            _ => Some("its fix is disruptive; allow it with --max-risk disruptive"),
+        };
+        assert_eq!((level.fix.kind == FixKind::Automatic, level.fix.reason.as_deref()), (planned, reason), "{how}");
+    }
+}
 
 #[test]
 fn the_host_is_as_wanted() {
