@@ -306,7 +306,7 @@ pub const LIVE: &[Live] = &[
             "seccomp-profile",
             "builtin; the running dockerd has no seccomp",
             "one of \"\", builtin, default, /etc/docker/seccomp.json",
-            "no restart helps: it takes a kernel and an engine that are built with seccomp",
+            "this kernel, or this build of dockerd, has no seccomp; no setting of dockerd changes that",
         )],
         also: &[],
         changes: &[],
