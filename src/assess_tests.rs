@@ -231,3 +231,70 @@ fn what_a_later_drop_in_sets_is_changed_there() {
         "/etc/systemd/system/docker.socket.d/override.conf:2 is read after harden's own drop-in and wins; change SocketMode there"
     );
 }
+
+#[test]
+fn what_could_not_be_seen_is_not_compliant() {
+    let good = r#"{"log-level": "info", "live-restore": true}"#;
+    let mut facts = host(good);
+    api(&mut facts).live_restore = Some(true);
+    let status = |facts: &Facts, only: &str| told(&all(facts, only));
+    assert_eq!(status(&facts, "daemon-log-level-info"), "Compliant None");
+    assert_eq!(status(&facts, "daemon-config-valid"), "Compliant None");
+    // Whose flags?
+    facts.daemon.process = Fact::Unknown("/proc/7/exe: Permission denied; run as root".into());
+    let why = "dockerd's flags can't be told: /proc/7/exe: Permission denied; run as root";
+    assert_eq!(status(&facts, "daemon-log-level-info"), format!("Unknown None: {why}"));
+    assert_eq!(status(&facts, "daemon-config-valid"), format!("Unknown None: valid by itself, but {why}"));
+    facts.daemon.process = Fact::Absent;
+    facts.units.insert("docker.service".into(), Fact::Unknown("cannot open it".into()));
+    assert_eq!(status(&facts, "daemon-log-level-info"), "Unknown None: dockerd's flags can't be told: cannot open it");
+    // A reload may or may not have happened since.
+    let mut facts = host(good);
+    facts.daemon.api = Fact::Unknown("no answer within 5s".into());
+    facts.files.insert("/var/lib/docker/swarm/docker-state.json".into(), Fact::Absent);
+    assert_eq!(status(&facts, "daemon-live-restore"), "Compliant None");
+    edited_since(&mut facts);
+    assert_eq!(
+        status(&facts, "daemon-live-restore"),
+        "Unknown None: /etc/docker/daemon.json is younger than the running dockerd, and no answer within 5s"
+    );
+}
+
+#[test]
+fn what_no_restart_mends_is_not_restarted_for() {
+    let disruptive = |facts: &Facts, only: &str| {
+        let baseline = crate::baseline::load("guide", &[]).and_then(|guide| guide.select(&[only.into()], &[])).unwrap();
+        told(&assess(&baseline, facts, &Limits { max_risk: Risk::Disruptive, wanted: &|_, _| true }).unwrap())
+    };
+    // The driver that dockerd chose itself.
+    let mut facts = host("{}");
+    api(&mut facts).storage_driver = Some("vfs".into());
+    assert!(
+        disruptive(&facts, "daemon-storage-driver-supported").starts_with("Drift Manual: changing the storage driver hides")
+    );
+    // No seccomp at all.
+    let mut facts = host("{}");
+    api(&mut facts).security_options = Some(vec!["name=cgroupns".into()]);
+    assert!(
+        disruptive(&facts, "daemon-seccomp-default").starts_with("Drift Manual: this kernel, or this build of dockerd, has no")
+    );
+    // Written down before, but dockerd would not come back with it.
+    let mut facts = host(r#"{"icc": false}"#);
+    edited_since(&mut facts);
+    api(&mut facts).bridge_icc = Some(true);
+    assert_eq!(disruptive(&facts, "daemon-icc-disabled"), "Drift Automatic");
+    facts.host.br_netfilter = Fact::Known(false);
+    assert!(disruptive(&facts, "daemon-icc-disabled").starts_with("Drift Manual: dockerd may not start with icc"));
+}
+
+#[test]
+fn trap_13_a_wrapped_boolean_makes_the_outer_one_uncertain() {
+    let facts = host(r#"{"iptables": true, "filter": {"iptables": false}}"#);
+    let of_iptables = all(&facts, "daemon-iptables-enabled").findings.into_iter().find(|finding| finding.target == "iptables");
+    assert_eq!(
+        of_iptables.unwrap().fix.reason.unwrap(),
+        "`filter` at /etc/docker/daemon.json:1 says the opposite, and dockerd takes one of the two at random; take it out"
+    );
+    let facts = host(r#"{"iptables": true, "filter": {"iptables": true}}"#);
+    assert!(all(&facts, "daemon-iptables-enabled").findings.iter().all(|finding| finding.status == Status::Compliant));
+}

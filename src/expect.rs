@@ -70,7 +70,7 @@ impl Expect {
     }
 }
 
-/// The wish in words, for reports: "true", "one of json-file, local", "no bit beyond 0660".
+/// The wish in words, for reports: "true", "one of json-file, local", "0660 or stricter".
 impl std::fmt::Display for Expect {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mut parts = Vec::new();
@@ -82,7 +82,7 @@ impl std::fmt::Display for Expect {
             parts.push(format!("one of {}", list(&values.iter().map(plain).collect::<Vec<_>>())));
         }
         if let Some(mask) = self.at_most {
-            parts.push(format!("no bit beyond {:04o}", mask.0));
+            parts.push(format!("{:04o} or stricter", mask.0));
         }
         if let Some(least) = self.at_least {
             parts.push(format!("at least {least}"));

@@ -180,7 +180,7 @@ pub struct HostFacts {
     pub live: bool,
     /// What starts services here.
     pub service_manager: ServiceManager,
-    /// SELinux: `Known(true)` enforcing, `Known(false)` permissive, `Absent` off.
+    /// SELinux: `Known(true)` enforcing, `Known(false)` permissive, `Absent` off; of an image tree, as it is configured.
     pub selinux_enforcing: Fact<bool>,
     /// Whether bridge traffic can be filtered: the br_netfilter module is loaded or built in.
     pub br_netfilter: Fact<bool>,
@@ -240,7 +240,7 @@ pub struct ProcessFact {
     pub exe: String,
     /// Its command line, argument by argument.
     pub argv: Vec<String>,
-    /// When it started, nanoseconds since 1970 (precise to a clock tick, 10 ms).
+    /// When it had started, nanoseconds since 1970: the end of a clock tick (10 ms).
     pub started_ns: i64,
     /// The systemd service that it belongs to, by its control group.
     #[serde(default)]

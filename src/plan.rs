@@ -563,7 +563,12 @@ fn containerd_toml(path: &str, old: Option<&[u8]>, edits: &[([&'static str; 2], 
     let text = std::str::from_utf8(old.unwrap_or_default()).map_err(|error| format!("{path}: {error}"))?;
     let mut document: toml_edit::DocumentMut = text.parse().map_err(|error| format!("{path}: {error}"))?;
     for ([table, key], value) in edits {
-        document[table][key] = toml_edit::value(*value);
+        let mut new = toml_edit::Value::from(*value);
+        // A comment behind the old value stays.
+        if let Some(old) = document.get(table).and_then(|table| table.get(key)).and_then(toml_edit::Item::as_value) {
+            *new.decor_mut() = old.decor().clone();
+        }
+        document[table][key] = toml_edit::Item::Value(new);
     }
     Ok(Content(document.to_string().into_bytes()))
 }

@@ -126,7 +126,7 @@ fn the_daemon_is_found_and_nothing_else() {
     let process = found.known().expect("the daemon");
     assert_eq!(process.pid, daemon.pid());
     assert!(process.exe.ends_with("/dockerd"), "{}", process.exe);
-    assert_eq!(process.argv[..3], ["dockerd", "--config-file", "daemon.json"]);
+    assert_eq!(process.argv[..3], ["dockerd", "--config-file", lab.config().to_str().expect("a path")]);
     assert_eq!(find(&daemon, None), found, "by its pid file, without a connection");
 
     for trap in [&editor, &caged] {
@@ -171,7 +171,10 @@ fn a_daemon_that_is_not_running() {
 fn a_configuration_that_is_refused() {
     let lab = Lab::new();
     let log = Dockerd::refuses(&lab, r#"{"hosts": ["fd://"]}"#, &NO_NETWORK);
-    let expected = "unable to configure the Docker daemon with file daemon.json: the following directives are specified both as \
-                    a flag and in the configuration file: hosts:";
-    assert!(log.contains(expected), "{log}");
+    let expected = format!(
+        "unable to configure the Docker daemon with file {}: the following directives are specified both as a flag and in the \
+         configuration file: hosts:",
+        lab.config().display()
+    );
+    assert!(log.contains(&expected), "{log}");
 }

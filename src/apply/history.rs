@@ -107,7 +107,7 @@ fn read(root: &Root, state_dir: &str, id: &str) -> Option<Transaction> {
     Some(Transaction {
         id: id.to_owned(),
         plan: journal::plan(root, &path)?,
-        originals: journal::originals(root, &path)?.files,
+        originals: journal::originals(root, &path)?.0.files,
         records: journal::records(root, &path)?,
     })
 }

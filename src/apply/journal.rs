@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::apply::transaction::Originals;
 use crate::apply::writer::{Meta, Writer};
 use crate::change::{Action, Effect};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::fact::Fact;
 use crate::file_state::FileState;
 use crate::formats::audit_rule::Rule;
@@ -63,7 +63,7 @@ pub enum Record {
         /// The rule.
         rule: Rule,
     },
-    /// The kernel had this rule already: undoing must leave it.
+    /// The kernel had this rule already: it is not this transaction's, and stays when that is undone.
     RuleWasThere {
         /// The rule.
         rule: Rule,
@@ -213,16 +213,28 @@ impl<'r> StateDir<'r> {
     /// Transactions that never ended, oldest first, with what they had begun.
     pub fn unfinished(&self) -> Result<Vec<(Journal<'r>, Plan)>> {
         let mut found = Vec::new();
-        for id in transactions(self.root, &self.path) {
+        let ids = match self.root.list(&format!("{}/transactions", self.path)) {
+            Fact::Known(ids) => ids,
+            Fact::Absent => Vec::new(),
+            Fact::Unknown(why) => return Err(Error::failure(why).at(self.root.shown(&self.path))),
+        };
+        for id in ids {
             let path = format!("{}/transactions/{id}", self.path);
             let Some(records) = records(self.root, &path) else { continue };
             if records.iter().any(|record| matches!(record, Record::Closed { .. })) {
                 continue;
             }
-            // Without plan and originals nothing was touched: they are on disk before the first record.
-            let (Some(plan), Some(originals)) = (plan(self.root, &path), originals(self.root, &path)) else {
+            // Nothing was touched before the first record, and what it needs is on disk before that.
+            if records.is_empty() {
                 continue;
+            }
+            let stuck = |error: Error| {
+                Error { kind: ErrorKind::Stuck, ..error }.help(format!(
+                "a run was cut short and can't be undone; put back by hand what {path}/originals.json holds, then remove {path}"
+            ))
             };
+            let (plan, _) = document::<Plan>(self.root, &path, "plan.json").map_err(stuck)?;
+            let (originals, _) = document::<OriginalsDocument>(self.root, &path, "originals.json").map_err(stuck)?;
             let file = open_in(self.root, &format!("{path}/journal.jsonl"), OFlag::O_WRONLY | OFlag::O_APPEND)?;
             let mut journal = Journal {
                 root: self.root,
@@ -247,19 +259,29 @@ pub fn transactions(root: &Root, state_dir: &str) -> Vec<String> {
     root.list(&format!("{state_dir}/transactions")).known().cloned().unwrap_or_default()
 }
 
-/// The originals of one transaction, where they can be read.
-pub fn originals(root: &Root, transaction: &str) -> Option<OriginalsDocument> {
-    document(root, transaction, "originals.json")
+/// The originals of one transaction, where they can be read, and when they were recorded (nanoseconds since 1970).
+pub fn originals(root: &Root, transaction: &str) -> Option<(OriginalsDocument, i64)> {
+    document(root, transaction, "originals.json").ok()
 }
 
 /// The plan of one transaction, where it can be read.
 pub fn plan(root: &Root, transaction: &str) -> Option<Plan> {
-    document(root, transaction, "plan.json")
+    document(root, transaction, "plan.json").ok().map(|(plan, _)| plan)
 }
 
-fn document<T: for<'de> Deserialize<'de>>(root: &Root, transaction: &str, name: &str) -> Option<T> {
-    let fact = root.look(&format!("{transaction}/{name}"), Want::Content { limit: MAX_DOCUMENT });
-    serde_json::from_slice(&fact.known()?.content.as_ref()?.0).ok()
+/// A document and when it was written; an error says why it can't be read.
+fn document<T: for<'de> Deserialize<'de>>(root: &Root, transaction: &str, name: &str) -> Result<(T, i64)> {
+    let path = format!("{transaction}/{name}");
+    let failed = |why: String| Error::failure(why).at(root.shown(&path));
+    match root.look(&path, Want::Content { limit: MAX_DOCUMENT }) {
+        Fact::Known(file) => {
+            let bytes = file.content.map(|content| content.0).unwrap_or_default();
+            let read = serde_json::from_slice(&bytes).map_err(|error| failed(format!("it can't be read: {error}")))?;
+            Ok((read, file.mtime_ns))
+        }
+        Fact::Absent => Err(failed("it is not there".into())),
+        Fact::Unknown(why) => Err(failed(why)),
+    }
 }
 
 /// All whole records; a line that a power cut left half written is no record.
@@ -417,4 +439,32 @@ fn open_in(root: &Root, path: &str, flags: OFlag) -> Result<File> {
     )
     .map_err(|errno| Error::io(root.shown(path), "open it", errno.desc()))?;
     Ok(File::from(fd))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::scratch::Scratch;
+
+    #[test]
+    fn a_transaction_that_began_and_cannot_be_read_is_not_passed_over() {
+        let scratch = Scratch::new();
+        let root = scratch.root();
+        let state = StateDir::lock(&root, "/state").unwrap();
+        let mut journal = state.begin("1").unwrap();
+        assert!(state.unfinished().unwrap().is_empty(), "nothing was recorded yet");
+        journal.append(&Record::Intent { change: "c1".into() }).unwrap();
+        let error = state.unfinished().map(|found| found.len()).unwrap_err();
+        let path = scratch.path().display();
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "{path}/state/transactions/1/plan.json: it is not there\n  help: a run was cut short and can't be undone; put back by \
+                 hand what /state/transactions/1/originals.json holds, then remove /state/transactions/1"
+            )
+        );
+        assert_eq!(error.kind, ErrorKind::Stuck);
+        journal.append(&Record::Closed { outcome: "undone".into() }).unwrap();
+        assert!(state.unfinished().unwrap().is_empty());
+    }
 }

@@ -36,12 +36,11 @@ pub fn run(journal: &mut Journal, mut run: Run) -> Result<Vec<Action>> {
     let originals = collect_originals(journal.writer(), run.plan)?;
     journal.keep(run.plan, &originals)?;
     let mut activated = Vec::new();
-    let outcome = carry_out(journal, &mut run, &mut activated);
+    // What can't be recorded as done would be undone by the next run.
+    let outcome = carry_out(journal, &mut run, &mut activated)
+        .and_then(|()| journal.append(&Record::Closed { outcome: "committed".into() }));
     match outcome {
-        Ok(()) => {
-            journal.append(&Record::Closed { outcome: "committed".into() })?;
-            Ok(activated)
-        }
+        Ok(()) => Ok(activated),
         Err(error) => Err(put_back(journal, &run, &originals, &activated, error)),
     }
 }
@@ -183,24 +182,20 @@ pub fn undo(journal: &mut Journal, plan: &Plan, originals: &Originals) -> Vec<Er
     let mut failed = Vec::new();
     let begun = journal.begun().to_vec();
     for change in plan.changes.iter().rev().filter(|change| begun.contains(&change.id)) {
-        let undone = match &change.effect {
+        let errors: Vec<Error> = match &change.effect {
             Effect::AuditKernel { remove, .. } => {
-                let added = journal.rules_added().iter().rev().try_for_each(kernel::delete_rule);
-                added.and_then(|()| remove.iter().try_for_each(|rule| kernel::add_rule(rule).map(drop)))
+                let deleted = journal.rules_added().iter().rev().filter_map(|rule| kernel::delete_rule(rule).err());
+                deleted.chain(remove.iter().filter_map(|rule| kernel::add_rule(rule).err())).collect()
             }
             Effect::File { path, after, .. } => {
                 let before = originals.get(&change.id).and_then(Option::as_ref);
-                undo_file(journal.writer(), path, before, after.as_ref())
+                undo_file(journal.writer(), path, before, after.as_ref()).err().into_iter().collect()
             }
         };
-        match undone {
-            Ok(()) => {
-                if let Err(error) = journal.append(&Record::Undone { change: change.id.clone() }) {
-                    failed.push(error);
-                }
-            }
-            Err(error) => failed.push(error),
+        if errors.is_empty() {
+            failed.extend(journal.append(&Record::Undone { change: change.id.clone() }).err());
         }
+        failed.extend(errors);
     }
     failed
 }
@@ -212,6 +207,8 @@ fn undo_file(writer: &Writer, path: &str, before: Option<&FileState>, after: Opt
     match FileState::standing(found.as_ref(), before, left.as_ref()) {
         Standing::Before => Ok(()),
         Standing::After | Standing::Between => writer.restore(path, found.as_ref(), before, None),
+        // Whoever listens there made it anew, or will: a restart that failed takes it away.
+        Standing::Elsewhere if before.is_some_and(|before| before.kind == FileKind::Socket) => Ok(()),
         Standing::Elsewhere => Err(Error::failure("someone changed it meanwhile; it was left as it is")
             .at(path)
             .help("compare it with its original")),
@@ -234,4 +231,32 @@ pub fn after_state(before: Option<&FileState>, after: &FileImage) -> FileState {
         state.content = Some(content.clone());
     }
     state
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::scratch::Scratch;
+
+    #[test]
+    fn a_socket_that_is_gone_is_nothing_to_put_back() {
+        let scratch = Scratch::new();
+        let (root, path) = (scratch.root(), "/docker.sock");
+        let listener = std::os::unix::net::UnixListener::bind(scratch.at(path)).unwrap();
+        let before = root.state(path).unwrap();
+        let after = FileImage { kind: FileKind::Socket, mode: 0o600, uid: 0, gid: 0, content: None, xattrs: None };
+        let writer = Writer::new(&root);
+        writer.set_metadata(path, before.as_ref().unwrap(), &meta(&after)).unwrap();
+        undo_file(&writer, path, before.as_ref(), Some(&after)).unwrap();
+        assert_eq!(root.state(path).unwrap(), before);
+        drop(listener);
+        std::fs::remove_file(scratch.at(path)).unwrap();
+        undo_file(&writer, path, before.as_ref(), Some(&after)).unwrap();
+        // A file that is gone was taken away by somebody.
+        scratch.file("/x", "1", 0o644);
+        let before = root.state("/x").unwrap();
+        std::fs::remove_file(scratch.at("/x")).unwrap();
+        let after = FileImage { kind: FileKind::File, ..after };
+        assert!(undo_file(&writer, "/x", before.as_ref(), Some(&after)).is_err());
+    }
 }

@@ -9,6 +9,7 @@
 
 mod body;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::io;
@@ -149,6 +150,35 @@ impl Engine {
         })
     }
 
+    /// The running containers and the process ids of their first processes.
+    ///
+    /// # Errors
+    /// When the daemon does not answer in time, or with something else.
+    pub fn running_containers(&self) -> Result<BTreeMap<String, i64>> {
+        let asked = self.within(self.timeout, async {
+            let list = self.clone().get("/containers/json").await?;
+            self.expect_ok("/containers/json", &list)?;
+            let ids = body::container_ids(&list.body).map_err(|e| self.failed(&format!("GET /containers/json: {e}")))?;
+            let mut running = BTreeMap::new();
+            for id in ids {
+                let target = format!("/containers/{id}/json");
+                let reply = self.clone().get(target.as_str()).await?;
+                // One that has ended meanwhile runs no more.
+                if reply.status == StatusCode::NOT_FOUND {
+                    continue;
+                }
+                self.expect_ok(&target, &reply)?;
+                let pid = body::container_pid(&reply.body).map_err(|e| self.failed(&format!("GET {target}: {e}")))?;
+                running.extend(pid.map(|pid| (id, pid)));
+            }
+            Ok(running)
+        });
+        asked.map_err(|miss| match miss {
+            Miss::NoListener => Error::failure(self.no_listener()),
+            Miss::Failed(why) => Error::failure(why),
+        })
+    }
+
     /// The process that called `listen` on the socket, as the kernel noted it; `None` when it lives in another pid namespace.
     /// `Absent` when nothing listens. Waits at most `timeout`.
     ///
@@ -210,13 +240,14 @@ impl Engine {
     }
 
     /// One request over a connection of its own.
-    async fn get(self, target: &'static str) -> Result<Reply, Miss> {
+    async fn get(self, target: impl Into<String>) -> Result<Reply, Miss> {
+        let target = target.into();
         let failed = |e: hyper::Error| self.failed(&format!("GET {target}: {}", chain(&e)));
         let stream = TokioIo::new(self.connect().await?);
         let (mut sender, connection) = http1::handshake(stream).await.map_err(failed)?;
         // Its errors reach the request too; dropping the runtime ends it.
         tokio::spawn(connection);
-        let request = Request::get(target).header(HOST, "localhost").body(Empty::<Bytes>::new());
+        let request = Request::get(&target).header(HOST, "localhost").body(Empty::<Bytes>::new());
         let request = request.map_err(|e| self.failed(&e.to_string()))?;
         let (head, body) = sender.send_request(request).await.map_err(failed)?.into_parts();
         let body = Limited::new(body, self.max_body).collect().await.map_err(|e| {

@@ -206,8 +206,8 @@ impl Root {
                 Err(Errno::ENOENT | Errno::ENOTDIR) => return Ok(None),
                 // A socket, or a device without a driver.
                 Err(Errno::ENXIO) if opening == Opening::Read => return self.open_object(path, Opening::Path),
-                // A symbolic link somewhere.
-                Err(Errno::ELOOP) => {}
+                // A symbolic link somewhere; EACCES where fs.protected_symlinks forbids to follow it, or of a real lack of permission.
+                Err(Errno::ELOOP | Errno::EACCES) => {}
                 // An old kernel, or a seccomp filter that does not know the call.
                 Err(Errno::ENOSYS | Errno::EPERM) => self.openat2.store(false, Ordering::Relaxed),
                 Err(errno) => return Err(cannot("open", path, errno)),

@@ -4,6 +4,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
+use super::fs::{Root, Want};
 use crate::fact::{Fact, ServiceManager};
 
 /// What starts services on this host.
@@ -15,6 +16,26 @@ pub fn service_manager() -> ServiceManager {
 /// loaded is not asked.
 pub fn br_netfilter() -> Fact<bool> {
     br_netfilter_of(Path::new("/"))
+}
+
+/// Whether an image tree will enforce SELinux once it runs, by what its configuration says.
+pub fn selinux_configured(root: &Root) -> Fact<bool> {
+    const CONFIG: &str = "/etc/selinux/config";
+    let file = match root.look(CONFIG, Want::CONTENT) {
+        Fact::Known(file) => file,
+        Fact::Absent => return Fact::Absent,
+        Fact::Unknown(why) => return Fact::Unknown(why),
+    };
+    let content = String::from_utf8_lossy(file.content.as_ref().map_or(&[], |content| &content.0)).to_ascii_lowercase();
+    // As libselinux reads it: the first line that says one of these.
+    let modes = [("enforcing", Fact::Known(true)), ("permissive", Fact::Known(false)), ("disabled", Fact::Absent)];
+    let mode = |line: &str| {
+        let value = line.strip_prefix("selinux=")?;
+        modes.iter().find(|(name, _)| value.starts_with(name)).map(|(_, fact)| fact.clone())
+    };
+    content.lines().find_map(mode).unwrap_or_else(|| {
+        Fact::Unknown(format!("{CONFIG}: no line says SELINUX=enforcing, SELINUX=permissive or SELINUX=disabled"))
+    })
 }
 
 /// Whether SELinux enforces on this host; see [`crate::fact::HostFacts::selinux_enforcing`].
@@ -97,6 +118,24 @@ mod tests {
         let path = root.path().join("proc/sys/net/bridge/bridge-nf-call-iptables");
         let expected = format!("{}: Too many levels of symbolic links (os error 40)", path.display());
         assert_eq!(br_netfilter_of(root.path()), Fact::Unknown(expected));
+    }
+
+    #[test]
+    fn selinux_of_a_tree() {
+        let scratch = Scratch::new();
+        let read = || selinux_configured(&scratch.root());
+        assert_eq!(read(), Fact::Absent);
+        for (text, expected) in [
+            ("# SELINUX=disabled\nSELINUXTYPE=targeted\nSELINUX=enforcing\n", Fact::Known(true)),
+            ("SELINUX=Permissive \r\nSELINUX=enforcing\n", Fact::Known(false)),
+            ("SELINUX=on\nSELINUX=disabled", Fact::Absent),
+        ] {
+            scratch.file("/etc/selinux/config", text, 0o644);
+            assert_eq!(read(), expected, "{text}");
+        }
+        scratch.file("/etc/selinux/config", " SELINUX=enforcing\n", 0o644);
+        let why = "/etc/selinux/config: no line says SELINUX=enforcing, SELINUX=permissive or SELINUX=disabled";
+        assert_eq!(read(), Fact::Unknown(why.into()));
     }
 
     #[test]

@@ -91,7 +91,7 @@ impl Host {
             root: self.root.path().display().to_string(),
             live,
             service_manager: if live { machine::service_manager() } else { ServiceManager::None },
-            selinux_enforcing: if live { machine::selinux() } else { Fact::Unknown("an image tree has no kernel".into()) },
+            selinux_enforcing: if live { machine::selinux() } else { machine::selinux_configured(&self.root) },
             br_netfilter: if live { machine::br_netfilter() } else { Fact::Unknown("an image tree has no kernel".into()) },
             privileged: nix::unistd::geteuid().is_root(),
         }
@@ -155,11 +155,15 @@ impl Host {
         if file.mtime_ns <= process.started_ns {
             return Fact::Absent;
         }
-        for id in journal::transactions(&self.root, &self.state_dir) {
+        // Only what was recorded after the start, of a file untouched since before it, is what the process read. The newest first:
+        // they all say the same then, and the rest is not read.
+        for id in journal::transactions(&self.root, &self.state_dir).iter().rev() {
             let path = format!("{}/transactions/{id}", self.state_dir);
-            let Some(originals) = journal::originals(&self.root, &path) else { continue };
+            let Some((originals, recorded_ns)) = journal::originals(&self.root, &path) else { continue };
+            if recorded_ns <= process.started_ns {
+                break;
+            }
             for original in originals.files.into_iter().filter(|original| original.path == file.real_path) {
-                // The first record of a file that is older than the process is what the process read.
                 if original.mtime_ns.is_some_and(|mtime| mtime <= process.started_ns)
                     && let Some(content) = original.state.and_then(|state| state.content)
                 {
@@ -181,5 +185,52 @@ impl EngineAnswer {
             Some(Answer { api, version }) => (api, version),
             None => (Fact::Absent, Fact::Unknown("no daemon runs that could be asked".into())),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::fact::{FileKind, ProcessFact};
+    use crate::host::scratch::Scratch;
+
+    #[test]
+    fn what_the_running_daemon_read_is_what_was_recorded_after_its_start() {
+        const CONFIG: &str = "/etc/docker/daemon.json";
+        const STARTED: i64 = 50;
+        let scratch = Scratch::new();
+        // When it was recorded, when the file had last been modified, and what it held.
+        let record = |id: &str, recorded: u64, modified: i64, content: &str| {
+            let state =
+                json!({"kind": FileKind::File, "mode": 0o644, "uid": 0, "gid": 0, "nlink": 1, "content": {"text": content}});
+            let file = json!({"change": "c1", "path": CONFIG, "mtime_ns": modified, "state": state});
+            let path = format!("/state/transactions/{id}/originals.json");
+            scratch.file(&path, json!({"schema": journal::SCHEMA, "files": [file]}).to_string(), 0o600);
+            let handle = std::fs::File::options().write(true).open(scratch.at(&path)).unwrap();
+            handle.set_modified(std::time::UNIX_EPOCH + Duration::from_nanos(recorded)).unwrap();
+        };
+        let host = Host {
+            root: scratch.root(),
+            docker_version: None,
+            accounts: Accounts::of(&scratch.root()),
+            endpoint: None,
+            state_dir: "/state".into(),
+        };
+        let mut facts = Facts::default();
+        facts.daemon.config_file = CONFIG.into();
+        facts.daemon.process =
+            Fact::Known(ProcessFact { pid: 1, exe: String::new(), argv: Vec::new(), started_ns: STARTED, service: None });
+        scratch.file(CONFIG, "now", 0o644);
+        facts.files.insert(CONFIG.into(), host.root.look(CONFIG, Want::CONTENT));
+        assert_eq!(host.config_at_start(&facts), Fact::Absent);
+        // Harden wrote "b", and restarted the daemon with it.
+        record("1", 20, 10, "a");
+        assert_eq!(host.config_at_start(&facts), Fact::Absent);
+        // It wrote twice since.
+        record("2", 60, 20, "b");
+        record("3", 70, 60, "c");
+        assert_eq!(host.config_at_start(&facts), Fact::Known(Content("b".into())));
     }
 }

@@ -187,8 +187,9 @@ impl Proc {
         let argv = if command_line.is_empty() { Vec::new() } else { command_line.split('\0').map(String::from).collect() };
         let name = format!("{pid}/stat");
         let ticks = start_ticks(&self.text(&name)?).ok_or_else(|| self.malformed(&name))?;
+        // The end of the tick: a file written a moment before is older. A program takes longer than a tick to read its files.
         let since_boot =
-            i64::try_from(i128::from(ticks) * i128::from(NANOS) / i128::from(ticks_per_second())).unwrap_or(i64::MAX);
+            i64::try_from(i128::from(ticks + 1) * i128::from(NANOS) / i128::from(ticks_per_second())).unwrap_or(i64::MAX);
         let service = self.text(&format!("{pid}/cgroup")).ok().and_then(|text| service_of(&text));
         Ok(ProcessFact { pid, exe, argv, started_ns: boot_time_ns().saturating_add(since_boot), service })
     }

@@ -2,11 +2,11 @@
 
 use crate::baseline::control::{AuditState, AuditStateWant, Control};
 use crate::change::Edit;
-use crate::fact::{Fact, KernelAudit};
+use crate::fact::{Fact, Facts, KernelAudit};
 use crate::finding::{Outcome, Verdict};
 use crate::formats::rules_d::Gravity;
-use crate::kinds::watch::audit_missing;
-use crate::kinds::{Context, not_applicable, unknown, verdict};
+use crate::kinds::watch::{audit_missing, not_built};
+use crate::kinds::{Context, not_applicable, unknown, verdict, wrong};
 use crate::observe::RULES_DIR;
 
 /// One verdict; of `loadable` one a line that is wrong.
@@ -15,6 +15,11 @@ pub fn judge<'c>(control: &'c Control, want: &AuditStateWant, context: &Context)
         AuditState::Running => "auditd",
         AuditState::Persistent | AuditState::Loadable => RULES_DIR,
     };
+    if want.is == AuditState::Running
+        && let Some((observed, help)) = nothing_to_run(context.facts)
+    {
+        return vec![verdict(control, target, Outcome::Manual(help.into()), observed, RUNNING)];
+    }
     if let Some(verdict) = audit_missing(control, target, context) {
         return vec![verdict];
     }
@@ -23,6 +28,17 @@ pub fn judge<'c>(control: &'c Control, want: &AuditStateWant, context: &Context)
         AuditState::Persistent => vec![persistent(control, context)],
         AuditState::Loadable => loadable(control, context),
     }
+}
+
+/// What is wanted of the audit subsystem.
+const RUNNING: &str = "on, with auditd connected";
+
+/// What there is instead of an audit subsystem, and what to do about it.
+fn nothing_to_run(facts: &Facts) -> Option<(&'static str, &'static str)> {
+    if facts.audit.installed.is_absent() {
+        return Some(("not installed", "install auditd: `apt-get install auditd`, or `dnf install audit`"));
+    }
+    not_built(facts).then_some(("not in this kernel", "boot a kernel that was built with CONFIG_AUDIT and CONFIG_AUDITSYSCALL"))
 }
 
 fn kernel<'f>(context: &'f Context) -> Result<&'f KernelAudit, Outcome> {
@@ -34,19 +50,18 @@ fn kernel<'f>(context: &'f Context) -> Result<&'f KernelAudit, Outcome> {
 }
 
 fn running<'c>(control: &'c Control, context: &Context) -> Verdict<'c> {
-    let desired = "auditing is on, and auditd is connected";
     let kernel = match kernel(context) {
         Ok(kernel) => kernel,
-        Err(outcome) => return verdict(control, "auditd", outcome, "", desired),
+        Err(outcome) => return verdict(control, "auditd", outcome, "", ""),
     };
     let enabled = match kernel.enabled {
-        0 => "auditing is off",
-        1 => "auditing is on",
-        _ => "auditing is on and locked until the next boot",
+        0 => "off",
+        1 => "on",
+        _ => "on and locked until the next boot",
     };
     let daemon = match kernel.daemon_pid {
-        0 => "no auditd is connected".to_owned(),
-        pid => format!("auditd is process {pid}"),
+        0 => "without an auditd connected".to_owned(),
+        pid => format!("with auditd connected (process {pid})"),
     };
     let outcome = match (kernel.enabled, kernel.daemon_pid) {
         (0, _) => Outcome::Manual(
@@ -56,16 +71,16 @@ fn running<'c>(control: &'c Control, context: &Context) -> Verdict<'c> {
         (2, _) => Outcome::Compliant { note: Some("rules that are written now count from the next boot".into()) },
         _ => Outcome::Compliant { note: None },
     };
-    let mut verdict = verdict(control, "auditd", outcome, format!("{enabled}; {daemon}"), desired);
+    let mut verdict = verdict(control, "auditd", outcome, format!("{enabled}, {daemon}"), RUNNING);
     verdict.evidence.push("kernel audit status over netlink".into());
     verdict
 }
 
 fn persistent<'c>(control: &'c Control, context: &Context) -> Verdict<'c> {
-    let desired = "the kernel has every rule that rules.d would load";
+    let desired = "loaded in full";
     let kernel = match kernel(context) {
         Ok(kernel) => kernel,
-        Err(outcome) => return verdict(control, RULES_DIR, outcome, "", desired),
+        Err(outcome) => return verdict(control, RULES_DIR, outcome, "", ""),
     };
     if let Err(why) = &context.rules.merged {
         return unknown(control, RULES_DIR, why.clone());
@@ -85,8 +100,8 @@ fn persistent<'c>(control: &'c Control, context: &Context) -> Verdict<'c> {
         (false, _) => Outcome::Fixable(missing.iter().map(|(rule, _)| Edit::AuditInKernel(rule.clone())).collect()),
     };
     let observed = match missing.len() {
-        0 => format!("all {} are in the kernel", crate::plan::count(loaded.len(), "rule")),
-        n => format!("{n} of {} are not in the kernel", crate::plan::count(loaded.len(), "rule")),
+        0 => format!("loaded in full ({})", crate::plan::count(loaded.len(), "rule")),
+        n => format!("loaded into the kernel but for {n} of {}", crate::plan::count(loaded.len(), "rule")),
     };
     let mut verdict = verdict(control, RULES_DIR, outcome, observed, desired);
     verdict.evidence = missing.iter().map(|(rule, origin)| format!("{origin}: {rule}")).collect();
@@ -94,7 +109,7 @@ fn persistent<'c>(control: &'c Control, context: &Context) -> Verdict<'c> {
 }
 
 fn loadable<'c>(control: &'c Control, context: &Context) -> Vec<Verdict<'c>> {
-    let desired = "every line loads at boot";
+    let desired = "lines that all load at boot";
     if let Err(why) = &context.rules.merged {
         return vec![unknown(control, RULES_DIR, why.clone())];
     }
@@ -102,16 +117,21 @@ fn loadable<'c>(control: &'c Control, context: &Context) -> Vec<Verdict<'c>> {
     let mut verdicts: Vec<Verdict> = Vec::new();
     let needless = context.rules.needless();
     if !needless.is_empty() {
-        let observed = format!("{} of harden's own file also in another file", crate::plan::count(needless.len(), "rule"));
+        let twice = crate::plan::count(needless.len(), "rule");
+        let observed = format!("given twice: {twice} of harden's own file stand in another file too");
         let edits = needless.iter().cloned().map(Edit::AuditOnDisk).collect();
         let mut verdict = verdict(control, RULES_DIR, Outcome::Fixable(edits), observed, desired);
         verdict.evidence = needless.iter().map(|rule| format!("given twice: {rule}")).collect();
         return vec![verdict];
     }
     if let Some(stop) = &loaded.stop {
-        let lost = crate::plan::count(stop.lost.len(), "later rule");
-        let help = format!("the load stops there and {lost} never load; {}", stop.help);
-        verdicts.push(verdict(control, stop.origin.to_string(), Outcome::Manual(help), stop.what.clone(), desired));
+        let lost = match stop.lost.len() {
+            0 => String::new(),
+            1 => ", and the rule after it is lost".into(),
+            n => format!(", and the {n} rules after it are lost"),
+        };
+        let help = format!("the load stops there{lost}; {}", stop.help);
+        verdicts.push(verdict(control, stop.origin.to_string(), Outcome::Manual(help), wrong(&stop.what), desired));
     }
     let merged = context.rules.merged.iter().flat_map(|merged| &merged.problems);
     let mut notes = Vec::new();
@@ -124,10 +144,10 @@ fn loadable<'c>(control: &'c Control, context: &Context) -> Vec<Verdict<'c>> {
                 continue;
             }
         };
-        verdicts.push(verdict(control, problem.origin.to_string(), outcome, problem.what.clone(), desired));
+        verdicts.push(verdict(control, problem.origin.to_string(), outcome, wrong(&problem.what), desired));
     }
     if verdicts.is_empty() {
-        let observed = format!("{} load", crate::plan::count(loaded.rules.len(), "rule"));
+        let observed = format!("loadable, all {}", crate::plan::count(loaded.rules.len(), "rule"));
         verdicts.push(verdict(control, RULES_DIR, Outcome::Compliant { note: None }, observed, desired));
         verdicts[0].evidence = notes;
     }

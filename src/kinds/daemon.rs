@@ -14,6 +14,8 @@ use crate::observe::Observer;
 
 /// The engine's note of being part of a swarm, beneath its data root.
 pub const SWARM_STATE: &str = "swarm/docker-state.json";
+/// What is in force where the engine shows no seccomp profile at all.
+const NO_SECCOMP: &str = "no seccomp";
 
 /// The configuration is always read; only what a condition needs besides is looked at here.
 pub fn observe(want: &DaemonWant, observer: &mut Observer) {
@@ -32,6 +34,9 @@ pub fn judge<'c>(control: &'c Control, want: &'c DaemonWant, context: &Context) 
         let mut verdict = unknown(control, target, format!("dockerd's configuration can't be told: {why}"));
         verdict.evidence.push(context.effective.path.clone());
         return vec![verdict];
+    }
+    if let Some(why) = context.effective.unknown_flags(context.facts) {
+        return vec![unknown(control, target, format!("dockerd's flags can't be told: {why}"))];
     }
     for condition in &want.unless {
         match holds(*condition, context) {
@@ -52,7 +57,8 @@ fn target(key: &KeyWant) -> String {
 
 fn judge_key<'c>(control: &'c Control, want: &DaemonWant, key: &KeyWant, context: &Context) -> Verdict<'c> {
     let setting = context.effective.setting(&key.name, key.member.as_deref());
-    let unset = key.default_complies && matches!(setting.origin, Origin::Default);
+    // `null` in the file is as good as nothing there, but for booleans, which it makes false.
+    let unset = key.default_complies && (matches!(setting.origin, Origin::Default) || setting.value.is_none());
     let configured = unset || (key.expect.holds(setting.value.as_ref()) && !absent_but_set(key, &setting));
     let live = key.live.and_then(|live| live_value(live, context));
     let in_force = match &live {
@@ -64,8 +70,9 @@ fn judge_key<'c>(control: &'c Control, want: &DaemonWant, key: &KeyWant, context
     let outcome = match (configured, in_force) {
         (true, true) => pending.unwrap_or(Outcome::Compliant { note: None }),
         (true, false) => activate(key, &setting, live.as_ref(), context),
-        (false, _) => fix(want, key, &setting, in_force && live.is_some(), context),
+        (false, _) => fix(key, &setting, in_force && live.is_some(), context),
     };
+    let outcome = tempered(outcome, want, key, &setting, context);
     let mut observed = shown(key, setting.value.as_ref());
     observed.push_str(not_read);
     if let Some(live) = live.as_ref().filter(|_| !in_force || !configured) {
@@ -99,8 +106,52 @@ fn shown(key: &KeyWant, value: Option<&Value>) -> String {
     }
 }
 
+/// What must not be fixed, or not be believed, whichever way the outcome came about.
+fn tempered(outcome: Outcome, want: &DaemonWant, key: &KeyWant, setting: &Setting, context: &Context) -> Outcome {
+    if let Some(inside) = context.effective.contradicted(&key.name).filter(|_| key.member.is_none()) {
+        return Outcome::Manual(format!("{inside} says the opposite, and dockerd takes one of the two at random; take it out"));
+    }
+    match &outcome {
+        Outcome::Fixable(edits) => match (unmet(want, key, context), &key.fix) {
+            (Some(reason), _) => Outcome::Manual(reason),
+            (None, KeyFix::Manual(reason)) if edits.contains(&Edit::Activate(Action::DockerRestart)) => {
+                Outcome::Manual(reason.clone())
+            }
+            _ => outcome,
+        },
+        Outcome::Compliant { .. } => match not_seen(key, setting, context) {
+            Some(why) => Outcome::Unknown(why),
+            None => outcome,
+        },
+        _ => outcome,
+    }
+}
+
+/// Why a fix would not work here, or would keep dockerd from starting.
+fn unmet(want: &DaemonWant, key: &KeyWant, context: &Context) -> Option<String> {
+    if key.live == Some(Live::Seccomp) && live_value(Live::Seccomp, context) == Some(Value::from(NO_SECCOMP)) {
+        return Some("this kernel, or this build of dockerd, has no seccomp; no setting of dockerd changes that".into());
+    }
+    want.needs.iter().find_map(|needed| missing(*needed, key, context))
+}
+
+/// Why it can't be told whether the running daemon has a value that is right on disk, if it can't.
+fn not_seen(key: &KeyWant, setting: &Setting, context: &Context) -> Option<String> {
+    let facts = context.facts;
+    let process =
+        facts.daemon.process.known().filter(|_| key.live.is_some() && !matches!(setting.origin, Origin::Flag { .. }))?;
+    let file = facts.files.get(&context.effective.path).and_then(Fact::known);
+    let edited_since = file.is_some_and(|file| file.mtime_ns > process.started_ns);
+    let why = match &facts.daemon.api {
+        Fact::Known(_) => return None,
+        Fact::Unknown(why) => why.as_str(),
+        Fact::Absent => "its API does not answer",
+    };
+    edited_since.then(|| format!("{} is younger than the running dockerd, and {why}", context.effective.path))
+}
+
 /// The fix of a wrong value.
-fn fix(want: &DaemonWant, key: &KeyWant, setting: &Setting, in_force: bool, context: &Context) -> Outcome {
+fn fix(key: &KeyWant, setting: &Setting, in_force: bool, context: &Context) -> Outcome {
     let effective = &context.effective;
     match &setting.origin {
         Origin::Flag { text, place } => {
@@ -114,9 +165,6 @@ fn fix(want: &DaemonWant, key: &KeyWant, setting: &Setting, in_force: bool, cont
             ));
         }
         Origin::Default | Origin::File { .. } => {}
-    }
-    if let Some(reason) = want.needs.iter().find_map(|needed| missing(*needed, key, context)) {
-        return Outcome::Manual(reason);
     }
     let op = match &key.fix {
         KeyFix::Manual(reason) => return Outcome::Manual(reason.clone()),
@@ -155,6 +203,13 @@ fn fix(want: &DaemonWant, key: &KeyWant, setting: &Setting, in_force: bool, cont
 /// What is configured is right, but the running daemon has something else.
 fn activate(key: &KeyWant, setting: &Setting, live: Option<&Value>, context: &Context) -> Outcome {
     let Some(action) = activation(&key.name, context) else { return Outcome::Compliant { note: None } };
+    // What a restart would change behind the user's back, harden does not restart for.
+    if let (KeyFix::Manual(reason), Action::DockerRestart) = (&key.fix, action) {
+        return Outcome::Manual(reason.clone());
+    }
+    if live.and_then(Value::as_str) == Some(NO_SECCOMP) {
+        return Outcome::Manual("no restart helps: it takes a kernel and an engine that are built with seccomp".into());
+    }
     if key.live == Some(Live::BridgeIcc) && running_containers(context) > 0 {
         return Outcome::Manual("it takes effect when dockerd next starts without running containers".into());
     }
@@ -237,7 +292,8 @@ fn holds(condition: DaemonCondition, context: &Context) -> Result<Option<String>
             .map(|driver| format!("the default log driver is {driver}, not json-file")),
         DaemonCondition::SelinuxOff => match &facts.host.selinux_enforcing {
             Fact::Known(_) => None,
-            Fact::Absent => Some("SELinux is off in this kernel".into()),
+            Fact::Absent if facts.host.live => Some("SELinux is off in this kernel".into()),
+            Fact::Absent => Some("SELinux is not switched on in /etc/selinux/config".into()),
             Fact::Unknown(why) => return Err(why.clone()),
         },
         DaemonCondition::NoDefaultBridge => {
@@ -267,10 +323,9 @@ fn swarm(facts: &Facts, context: &Context) -> Result<Option<String>, String> {
 /// Why a prerequisite is not met, if it is not; then the key is withheld, because dockerd would not start with it.
 fn missing(needed: Prerequisite, key: &KeyWant, context: &Context) -> Option<String> {
     let host = &context.facts.host;
-    if !host.live && needed != Prerequisite::Iptables {
-        return None; // The kernel is that of another host.
-    }
     match needed {
+        // Which modules a tree will find in its kernel, nobody knows.
+        Prerequisite::BrNetfilter if !host.live => None,
         Prerequisite::BrNetfilter => match &host.br_netfilter {
             Fact::Known(true) => None,
             Fact::Known(false) | Fact::Absent => Some(format!(
@@ -282,11 +337,18 @@ fn missing(needed: Prerequisite, key: &KeyWant, context: &Context) -> Option<Str
         },
         Prerequisite::Iptables => {
             let off = context.effective.setting("iptables", None).value == Some(Value::Bool(false));
-            off.then(|| format!("dockerd does not start with {} while iptables is false", target(key)))
+            let why = match key.name.as_str() {
+                "icc" => "dockerd does not start with icc off while iptables is off",
+                _ => "while iptables is off, the proxy alone publishes ports",
+            };
+            off.then(|| format!("{why}; switch iptables on (daemon-iptables-enabled), then run harden again"))
         }
         Prerequisite::SelinuxEnforcing => match &host.selinux_enforcing {
             Fact::Known(true) => None,
-            _ => Some("SELinux is not enforcing; set it up before dockerd uses it".into()),
+            _ => Some(
+                "SELinux is not enforcing: containers would get labels that protect nothing; set SELINUX=enforcing first"
+                    .into(),
+            ),
         },
     }
 }
@@ -309,7 +371,7 @@ fn live_value(live: Live, context: &Context) -> Option<Value> {
             shows.then(|| option("no-new-privileges").map(|found| Value::Bool(found.is_some()))).flatten()
         }
         Live::Seccomp => {
-            let seccomp = option("seccomp")??;
+            let Some(seccomp) = option("seccomp")? else { return Some(Value::from(NO_SECCOMP)) };
             seccomp.split(',').find_map(|part| part.strip_prefix("profile=")).map(|profile| match profile {
                 "default" => Value::String("builtin".into()),
                 profile => Value::String(profile.into()),

@@ -5,10 +5,10 @@ use crate::finding::{Outcome, Verdict};
 use crate::formats::daemon_lint::LintKind;
 use crate::formats::{argv, daemon_lint};
 use crate::kinds::effective::ConfigFile;
-use crate::kinds::{Context, docker_missing, not_applicable, unknown, verdict};
+use crate::kinds::{Context, docker_missing, not_applicable, unknown, verdict, wrong};
 use crate::plan::Withheld;
 
-const DESIRED: &str = "one that this engine reads as it is meant";
+const DESIRED: &str = "a configuration that this engine reads as it is meant";
 
 /// One verdict a problem; one in all when there is none.
 pub fn judge<'c>(control: &'c Control, context: &Context) -> Vec<Verdict<'c>> {
@@ -27,7 +27,7 @@ pub fn judge<'c>(control: &'c Control, context: &Context) -> Vec<Verdict<'c>> {
                 let place = format!("{path}:{}:{}", problem.line, problem.column);
                 let help =
                     problem.help.clone().unwrap_or_else(|| "mend it there; harden does not rewrite what it can't read".into());
-                verdict(control, place, Outcome::Manual(help), problem.what.clone(), DESIRED)
+                verdict(control, place, Outcome::Manual(help), wrong(&problem.what), DESIRED)
             };
             return problems.iter().map(broken).collect();
         }
@@ -36,22 +36,24 @@ pub fn judge<'c>(control: &'c Control, context: &Context) -> Vec<Verdict<'c>> {
     let mut verdicts: Vec<Verdict> = daemon_lint::lint(document, effective.version)
         .into_iter()
         .map(|lint| {
-            let consequence =
-                if lint.fatal { "dockerd does not start with it" } else { "dockerd does not read it as it seems" };
             let place = format!("{path}:{}:{}", lint.line, lint.column);
-            verdict(control, place, Outcome::Manual(format!("{consequence}; mend it there")), lint.what, DESIRED)
+            let help = format!("edit line {} of {path}; harden changes no key unasked", lint.line);
+            verdict(control, place, Outcome::Manual(help), wrong(&lint.what), DESIRED)
         })
         .collect();
     for key in conflicts(context) {
         let names: Vec<&str> = key.splitn(2, '.').collect();
         let flag = effective.flag(names[0]).map_or_else(|| "a flag".into(), |(_, origin)| origin.to_string());
-        let what = format!("{key} is in the file and also given by {flag}");
+        let what = wrong(&format!("`{key}` is here and also given by {flag}"));
         let help = "dockerd does not start with both; take one of them away".into();
         let line = document.position(&names).map(|(line, column)| format!(":{line}:{column}")).unwrap_or_default();
         verdicts.push(verdict(control, format!("{path}{line}"), Outcome::Manual(help), what, DESIRED));
     }
+    if let (true, Some(why)) = (verdicts.is_empty(), effective.unknown_flags(context.facts)) {
+        return vec![unknown(control, path, format!("valid by itself, but dockerd's flags can't be told: {why}"))];
+    }
     if verdicts.is_empty() {
-        verdicts.push(verdict(control, path, Outcome::Compliant { note: None }, "valid, and every key is known", DESIRED));
+        verdicts.push(verdict(control, path, Outcome::Compliant { note: None }, "valid, with every key known", DESIRED));
     }
     verdicts
 }

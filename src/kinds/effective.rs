@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::fact::{Fact, Facts};
 use crate::formats::argv::{self, DaemonFlags};
 use crate::formats::daemon_json::{Document, Problem};
-use crate::formats::daemon_keys::{self, EngineVersion, JsonType};
+use crate::formats::daemon_keys::{self, EngineVersion, JsonType, Status};
 use crate::formats::exec_start::{self, ExecStart};
 use crate::kinds::unit;
 
@@ -134,6 +134,32 @@ impl Effective {
         }
     }
 
+    /// Why the flags of dockerd can't be told, if they can't: then no value can, and no key may be written.
+    pub fn unknown_flags(&self, facts: &Facts) -> Option<String> {
+        match &facts.daemon.process {
+            Fact::Known(_) => None,
+            Fact::Unknown(why) => Some(why.clone()),
+            Fact::Absent => match facts.units.get(SERVICE)? {
+                Fact::Unknown(why) => Some(why.clone()),
+                Fact::Absent => None,
+                // Lines that systemd passes over are none of ExecStart's.
+                Fact::Known(unit) => {
+                    let mut problems = self.unit.iter().flat_map(|(exec, _)| &exec.problems).map(ToString::to_string);
+                    problems.find(|problem| !unit.problems.contains(problem))
+                }
+            },
+        }
+    }
+
+    /// An unknown key that wraps the opposite of what a boolean key says: dockerd takes one of the two at random.
+    pub fn contradicted(&self, key: &str) -> Option<String> {
+        let ConfigFile::Parsed(document) = &self.file else { return None };
+        let outer = document.value().get(key)?;
+        let (inside, value) = wrapped(document, key)?;
+        let place = self.place(document, &[&inside, key]);
+        (*outer != Value::Bool(value)).then(|| format!("`{inside}` at {place}"))
+    }
+
     /// The effective value of a key or of a member of its object. Only meaningful when the file is readable.
     pub fn setting(&self, key: &str, member: Option<&str>) -> Setting {
         let inner = |value: &Value| match member {
@@ -145,7 +171,7 @@ impl Effective {
         }
         if let ConfigFile::Parsed(document) = &self.file {
             if let Some(value) = document.value().get(key) {
-                let value = if value.is_null() { null_means(key) } else { inner(value) };
+                let value = if value.is_null() { self.null_means(key).as_ref().and_then(inner) } else { inner(value) };
                 return Setting { value, origin: self.in_file(document, key, member) };
             }
             if member.is_none()
@@ -157,6 +183,15 @@ impl Effective {
         }
         let value = daemon_keys::default_of(key, self.version).as_ref().and_then(inner);
         Setting { value, origin: Origin::Default }
+    }
+
+    /// dockerd reads `null` for a boolean as false, also where the default is true; any other key gets its default.
+    fn null_means(&self, key: &str) -> Option<Value> {
+        match daemon_keys::lookup(key) {
+            Some(known) if known.json_type == JsonType::Bool => Some(Value::Bool(false)),
+            Some(_) => daemon_keys::default_of(key, self.version),
+            None => Some(Value::Null),
+        }
     }
 
     fn in_file(&self, document: &Document, key: &str, member: Option<&str>) -> Origin {
@@ -290,11 +325,6 @@ fn unit_flags(facts: &Facts) -> Option<(ExecStart, DaemonFlags)> {
     Some((exec, flags))
 }
 
-/// dockerd reads `null` for a boolean as false, also where the default is true; other keys keep their zero value.
-fn null_means(key: &str) -> Option<Value> {
-    (daemon_keys::lookup(key)?.json_type == JsonType::Bool).then_some(Value::Bool(false))
-}
-
 /// A boolean inside an object under an unknown key, which dockerd takes as if it stood at the top.
 fn wrapped(document: &Document, key: &str) -> Option<(String, bool)> {
     if daemon_keys::lookup(key)?.json_type != JsonType::Bool {
@@ -303,6 +333,6 @@ fn wrapped(document: &Document, key: &str) -> Option<(String, bool)> {
     let object = document.value().as_object()?;
     object
         .iter()
-        .filter(|(name, _)| daemon_keys::lookup(name).is_none())
+        .filter(|(name, _)| daemon_keys::lookup(name).is_none_or(|key| key.status != Status::Effective))
         .find_map(|(name, value)| Some((name.clone(), value.as_object()?.get(key)?.as_bool()?)))
 }

@@ -58,6 +58,7 @@ pub fn judge<'c>(control: &'c Control, want: &FileWant, context: &Context) -> Ve
         judge_parents(control, context, &mut verdicts);
     }
     if verdicts.is_empty() {
+        nothing.dedup();
         verdicts.push(not_applicable(control, places(&want.paths), nothing.join("; ")));
     }
     verdicts
@@ -169,8 +170,8 @@ impl Wish {
 
     fn desired(&self, file: &FileFact) -> String {
         let mut parts = Vec::new();
-        if let Some(allowed) = self.mode_max {
-            parts.push(format!("no bit beyond {:04o} (that is {:04o})", allowed.0, file.mode & allowed.0));
+        if let Some(allowed) = &self.mode_max {
+            parts.push(or_stricter(*allowed, file.mode));
         }
         if let Some((_, name)) = &self.uid {
             parts.push(format!("owner {name}"));
@@ -180,6 +181,17 @@ impl Wish {
         }
         parts.join(", ")
     }
+}
+
+/// "mode 0644 or stricter"; where the fix leaves less than the mask, also what it leaves.
+fn or_stricter(allowed: Mode, mode: u32) -> String {
+    let left = mode & allowed.0;
+    // Of a directory above, all that counts is who may write.
+    if allowed.0 == !WRITABLE_FOR_OTHERS & 0o7777 {
+        return format!("mode {left:04o} (writable for its owner only)");
+    }
+    let left = if left == allowed.0 || left == mode { String::new() } else { format!(" (here {left:04o})") };
+    format!("mode {:04o} or stricter{left}", allowed.0)
 }
 
 fn named(id: u32, known: &[(u32, String)]) -> String {

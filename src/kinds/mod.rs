@@ -98,6 +98,11 @@ pub(crate) fn unknown<'c>(control: &'c Control, target: impl Into<String>, reaso
     verdict(control, target, Outcome::Unknown(reason.into()), "", "")
 }
 
+/// What is wrong with a line, to be read after "is".
+pub(crate) fn wrong(what: &str) -> String {
+    format!("wrong: {}", what.trim_end_matches('.'))
+}
+
 /// Why daemon, file and socket controls of Docker do not apply here, if they do not.
 pub(crate) fn docker_missing(facts: &Facts) -> Option<Outcome> {
     match &facts.daemon.installed {

@@ -5,13 +5,15 @@ use crate::change::Edit;
 use crate::fact::{Fact, FileKind};
 use crate::finding::{Outcome, Verdict};
 use crate::formats::daemon_json::{self, Op};
-use crate::kinds::effective::{ConfigFile, SOCKET};
+use crate::kinds::effective::{Origin, SOCKET};
 use crate::kinds::file::{self, Wish};
 use crate::kinds::{Context, docker_missing, not_applicable, unit, unknown, verdict};
 use crate::observe::Observer;
 
 /// containerd's own configuration.
 pub const CONTAINERD_CONFIG: &str = "/etc/containerd/config.toml";
+/// The group of a socket that dockerd makes, where nothing names another.
+const DEFAULT_GROUP: &str = "docker";
 
 /// Looks at the socket, and at what makes it.
 pub fn observe(want: &SocketWant, observer: &mut Observer) {
@@ -77,7 +79,8 @@ pub fn judge<'c>(control: &'c Control, want: &SocketWant, context: &Context) -> 
     if verdicts.is_empty() {
         let reason = match paths.as_slice() {
             [] => format!("{maker} has no unix socket"),
-            paths => format!("{} does not exist: {maker} does not run", paths.join(" and ")),
+            [path] => format!("{path} does not exist: {maker} does not run"),
+            paths => format!("neither {} exists: {maker} does not run", paths.join(" nor ")),
         };
         verdicts.push(not_applicable(control, target, reason));
     }
@@ -142,16 +145,23 @@ fn docker_unit(want: &SocketWant, context: &Context) -> Vec<Edit> {
     edits
 }
 
-/// A socket that dockerd makes itself is 0660, owned by root and the group that the key `group` names.
+/// A socket that dockerd makes itself is 0660, owned by root and the group that the key `group` names, else by `docker`.
 fn docker_group_key(want: &SocketWant, context: &Context) -> Vec<Edit> {
-    let ConfigFile::Parsed(document) = &context.effective.file else { return Vec::new() };
-    let group = document.value().get("group").and_then(serde_json::Value::as_str);
-    if want.group_one_of.is_empty() || group.is_none_or(|group| want.group_one_of.iter().any(|wanted| wanted == group)) {
+    let setting = context.effective.setting("group", None);
+    let group = setting.value.as_ref().and_then(serde_json::Value::as_str).unwrap_or(DEFAULT_GROUP);
+    let allowed = |name: &str| want.group_one_of.iter().any(|wanted| wanted == name);
+    // Beside a flag the key would keep dockerd from starting.
+    if want.group_one_of.is_empty() || allowed(group) || matches!(setting.origin, Origin::Flag { .. }) {
         return Vec::new();
     }
+    let op = match groups(want, context).into_iter().next() {
+        _ if allowed(DEFAULT_GROUP) => Op::Remove,
+        Some((_, group)) => Op::Set(group.into()),
+        None => return Vec::new(),
+    };
     vec![Edit::DaemonKey {
         file: context.effective.path.clone(),
-        edit: daemon_json::Edit { path: vec!["group".into()], op: Op::Remove },
+        edit: daemon_json::Edit { path: vec!["group".into()], op },
         // The live socket is changed as well, so nothing has to restart for it.
         activation: None,
     }]

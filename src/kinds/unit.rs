@@ -66,7 +66,7 @@ fn judge_setting<'c>(
     } else {
         Outcome::Manual(format!("set {}={} in a drop-in of {} yourself", setting.name, setting.expect, want.unit))
     };
-    let mut verdict = verdict(control, target, outcome, format!("{}={value}", setting.name), setting.expect.to_string());
+    let mut verdict = verdict(control, target, outcome, value, setting.expect.to_string());
     verdict.evidence.push(origin);
     verdict
 }
@@ -84,7 +84,9 @@ fn value_to_set(setting: &SettingWant, set: &str, value: &str, context: &Context
         return Ok(format!("{:04o}", mode & allowed.0));
     }
     if setting.name.ends_with("Group") && set != "root" && context.facts.groups.get(set).and_then(Fact::known).is_none() {
-        return Err(format!("there is no group `{set}` here; a unit that names it would not start"));
+        return Err(format!(
+            "there is no group `{set}` here, and a unit that names it would not start; create the group, or set docker_socket_group"
+        ));
     }
     Ok(set.to_owned())
 }

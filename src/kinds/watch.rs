@@ -19,6 +19,9 @@ use crate::observe::Observer;
 /// File systems that are empty at boot, when the rules load: a rule on something in them would stop the load.
 const EMPTY_AT_BOOT: [&str; 6] = ["/run", "/var/run", "/tmp", "/dev", "/proc", "/sys"];
 
+/// Why nothing can be said of something there before the host runs.
+const VOLATILE_IN_TREE: &str = "it is made anew at every boot, so rules.d can't hold its rule; ask again on the running host";
+
 /// Looks at everything that is to be watched.
 pub fn observe(want: &WatchWant, observer: &mut Observer) {
     for place in &want.paths {
@@ -198,6 +201,7 @@ pub fn judge<'c>(control: &'c Control, want: &WatchWant, context: &Context) -> V
         }
     }
     if verdicts.is_empty() {
+        nothing.dedup();
         verdicts.push(not_applicable(control, target, nothing.join("; ")));
     }
     verdicts
@@ -210,9 +214,17 @@ fn not_installed(place: &Place, paths: &[String], facts: &Facts) -> Option<Strin
     absent.then(|| format!("{name} is not installed"))
 }
 
+/// Whether this host's kernel records nothing at all.
+pub(crate) fn not_built(facts: &Facts) -> bool {
+    facts.host.live && facts.audit.kernel.is_absent()
+}
+
 /// The verdict where there is no audit subsystem to speak of.
 pub(crate) fn audit_missing<'c>(control: &'c Control, target: &str, context: &Context) -> Option<Verdict<'c>> {
     match &context.facts.audit.installed {
+        Fact::Known(_) if not_built(context.facts) => {
+            Some(not_applicable(control, target, "this kernel was built without auditing"))
+        }
         Fact::Known(_) => None,
         Fact::Absent => Some(not_applicable(control, target, "auditd is not installed: no auditctl, no /etc/audit/rules.d")),
         Fact::Unknown(why) => Some(unknown(control, target, why.clone())),
@@ -225,13 +237,15 @@ fn judge_path<'c>(control: &'c Control, want: &WatchWant, context: &Context, pat
         Ok(perms) => perms,
         Err(_) => return unknown(control, path, format!("`{}` are no perms", want.perms)),
     };
-    let desired = match facts.host.live {
-        true => format!("recorded ({}) by rules.d and by the kernel", want.perms),
-        false => format!("recorded ({}) by rules.d", want.perms),
-    };
     let watch = Watch { path: path.to_owned(), recursive: dir, perms };
     let rule = audit_rule::our_watch(path, dir, perms, &context.audit_key);
     let volatile = EMPTY_AT_BOOT.iter().find(|top| Path::new(path).starts_with(top));
+    let by = match (facts.host.live, volatile) {
+        (true, None) => "rules.d and by the kernel",
+        (true, Some(_)) => "the kernel",
+        (false, _) => "rules.d",
+    };
+    let desired = format!("recorded ({}) by {by}", want.perms);
 
     let disk = match (&context.rules.merged, volatile) {
         (Err(why), _) => return unknown(control, path, format!("rules.d can't be read: {why}")),
@@ -246,12 +260,12 @@ fn judge_path<'c>(control: &'c Control, want: &WatchWant, context: &Context, pat
     let mut texts = Vec::new();
     let mut evidence = Vec::new();
     match (&disk, volatile) {
-        (Some(coverage), _) => texts.push(format!("{} by rules.d", side(coverage, &mut evidence))),
+        (Some(coverage), _) => texts.push(side(coverage, "rules.d", &mut evidence)),
         (None, Some(top)) => evidence.push(format!("{top} is empty when rules load at boot: rules.d must not name {path}")),
         (None, None) => {}
     }
     match (&kernel, &facts.audit.kernel) {
-        (Some(coverage), _) => texts.push(format!("{} by the kernel", side(coverage, &mut evidence))),
+        (Some(coverage), _) => texts.push(side(coverage, "the kernel", &mut evidence)),
         (None, Fact::Unknown(why)) => evidence.push(format!("the kernel's rules can't be listed: {why}")),
         (None, _) => {}
     }
@@ -294,6 +308,7 @@ fn outcome(disk: Option<&Coverage>, kernel: Option<&Coverage>, rule: &Rule, vola
     match (&facts.audit.kernel, edits.is_empty()) {
         (_, false) => Outcome::Fixable(edits),
         (Fact::Unknown(why), true) => Outcome::Unknown(format!("the kernel's rules can't be listed: {why}")),
+        (Fact::Absent, true) if volatile => Outcome::NotApplicable(VOLATILE_IN_TREE.into()),
         (_, true) => {
             let until_boot = volatile.then_some("in the kernel only, until the next boot; rules.d can't hold it");
             let off = facts.audit.kernel.known().is_some_and(|kernel| kernel.enabled == 0);
@@ -305,17 +320,17 @@ fn outcome(disk: Option<&Coverage>, kernel: Option<&Coverage>, rule: &Rule, vola
 }
 
 /// One side in words.
-fn side(coverage: &Coverage, evidence: &mut Vec<String>) -> String {
+fn side(coverage: &Coverage, by: &str, evidence: &mut Vec<String>) -> String {
     match coverage {
-        Coverage::Full { .. } => "recorded".into(),
+        Coverage::Full { .. } => format!("recorded by {by}"),
         Coverage::Partial { why } => {
             evidence.extend(why.iter().cloned());
-            "recorded in part".into()
+            format!("recorded in part by {by}")
         }
-        Coverage::None => "not recorded".into(),
+        Coverage::None => format!("not recorded by {by}"),
         Coverage::Disarmed { why, .. } => {
             evidence.extend(why.iter().cloned());
-            "dropped by an earlier rule".into()
+            format!("dropped by an earlier rule of {by}")
         }
     }
 }

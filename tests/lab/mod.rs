@@ -15,6 +15,8 @@ use harden::host::docker::{Endpoint, Engine};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, geteuid};
 
+pub mod run;
+
 /// Flags for a daemon that needs no network: it starts faster, and without iptables.
 pub const NO_NETWORK: [&str; 2] = ["--bridge=none", "--iptables=false"];
 
@@ -30,7 +32,8 @@ pub fn require(program: &str, package: &str) {
     assert!(found, "this test needs `{program}`: run ./test, or apt-get install -y --no-install-recommends {package}");
 }
 
-fn path_with_sbin() -> String {
+/// The search path with the directories of daemons.
+pub fn path_with_sbin() -> String {
     format!("{}:{SBIN}", std::env::var("PATH").unwrap_or_default())
 }
 
@@ -56,6 +59,11 @@ impl Lab {
     /// The lab's folder.
     pub fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    /// The daemon.json of the lab's daemons.
+    pub fn config(&self) -> PathBuf {
+        self.dir.join("daemon.json")
     }
 
     /// A copy of the static busybox at `name` in the lab's folder, which runs whatever applet it is called as.
@@ -87,7 +95,13 @@ pub struct Dockerd<'lab> {
 impl<'lab> Dockerd<'lab> {
     /// Starts a daemon with this daemon.json and these further flags, and waits until it answers.
     pub fn start(lab: &'lab Lab, config: &str, flags: &[&str]) -> Dockerd<'lab> {
-        let mut daemon = Dockerd::spawn(lab, config, flags);
+        fs::write(lab.config(), config).expect("daemon.json");
+        Dockerd::start_as_is(lab, flags)
+    }
+
+    /// Starts a daemon with the daemon.json that is there, and waits until it answers.
+    pub fn start_as_is(lab: &'lab Lab, flags: &[&str]) -> Dockerd<'lab> {
+        let mut daemon = Dockerd::spawn(lab, flags);
         let engine = daemon.engine();
         let deadline = Instant::now() + START;
         loop {
@@ -105,7 +119,8 @@ impl<'lab> Dockerd<'lab> {
 
     /// Starts a daemon that must not come up with this configuration, and returns what it says before it ends.
     pub fn refuses(lab: &'lab Lab, config: &str, flags: &[&str]) -> String {
-        let mut daemon = Dockerd::spawn(lab, config, flags);
+        fs::write(lab.config(), config).expect("daemon.json");
+        let mut daemon = Dockerd::spawn(lab, flags);
         let engine = daemon.engine();
         let deadline = Instant::now() + START;
         loop {
@@ -120,13 +135,13 @@ impl<'lab> Dockerd<'lab> {
     }
 
     /// The namespace keeps its bridge and its packet filter to itself; it ends with the test, however the test ends.
-    fn spawn(lab: &'lab Lab, config: &str, flags: &[&str]) -> Dockerd<'lab> {
+    fn spawn(lab: &'lab Lab, flags: &[&str]) -> Dockerd<'lab> {
         require("dockerd", "docker.io");
         require("iptables", "iptables");
-        fs::write(lab.dir.join("daemon.json"), config).expect("daemon.json");
         let log = File::create(lab.dir.join("log")).expect("the daemon's log");
         let child = Command::new("setpriv")
-            .args(["--pdeathsig", "TERM", "unshare", "--net", "dockerd", "--config-file", "daemon.json"])
+            .args(["--pdeathsig", "TERM", "unshare", "--net", "dockerd", "--config-file"])
+            .arg(lab.config())
             .arg("--data-root")
             .arg(lab.dir.join("data"))
             .arg("--exec-root")
@@ -176,8 +191,8 @@ impl<'lab> Dockerd<'lab> {
         String::from_utf8_lossy(&output.stdout).trim().to_string()
     }
 
-    /// Runs a container that does nothing, from an image made here: no registry is asked.
-    pub fn run_container(&self, name: &str) {
+    /// Runs a container that does nothing, from an image made here: no registry is asked. Returns its process id.
+    pub fn run_container(&self, name: &str) -> i32 {
         if self.docker(&["images", "--quiet", "lab:1"]).is_empty() {
             self.lab.busybox("image/bin/busybox");
             let archive = self.lab.dir.join("image.tar").display().to_string();
@@ -186,6 +201,12 @@ impl<'lab> Dockerd<'lab> {
             self.docker(&["import", &archive, "lab:1"]);
         }
         self.docker(&["run", "--detach", "--network=none", "--name", name, "lab:1", "/bin/busybox", "sleep", "100000"]);
+        self.container_pid(name)
+    }
+
+    /// The process id of a container; 0 when it does not run.
+    pub fn container_pid(&self, name: &str) -> i32 {
+        self.docker(&["inspect", "--format", "{{.State.Pid}}", name]).parse().expect("a process id")
     }
 
     /// What it has logged so far.

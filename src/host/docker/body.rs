@@ -42,6 +42,33 @@ pub fn bridge_icc(body: &[u8]) -> Result<Option<bool>, String> {
     Ok(text.and_then(|text| text.parse().ok()))
 }
 
+/// Reads the body of `/containers/json`: the ids of the running containers. An id is hexadecimal; anything else is none.
+pub fn container_ids(body: &[u8]) -> Result<Vec<String>, String> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Container {
+        id: String,
+    }
+    let containers: Vec<Container> = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+    Ok(containers.into_iter().map(|one| one.id).filter(|id| id.bytes().all(|byte| byte.is_ascii_hexdigit())).collect())
+}
+
+/// Reads the body of `/containers/ID/json`: the process id of its first process, while it runs.
+pub fn container_pid(body: &[u8]) -> Result<Option<i64>, String> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Container {
+        state: State,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct State {
+        pid: i64,
+    }
+    let container: Container = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+    Ok(Some(container.state.pid).filter(|pid| *pid > 0))
+}
+
 /// The first line of an error answer, made safe to print.
 pub fn message(body: &[u8]) -> String {
     #[derive(Deserialize)]

@@ -80,7 +80,7 @@ fn the_process_of_the_pidfile() {
     let Fact::Known(process) = machine.find(None) else { panic!("not found") };
     assert_eq!((process.pid, process.exe.as_str()), (40, "/usr/bin/dockerd"));
     assert_eq!(process.argv, ["/usr/bin/dockerd", "-H", "fd://", "--label=a b", ""]);
-    assert_eq!(process.started_ns, boot_time_ns() + 42 * NANOS, "4200 ticks of 10 ms");
+    assert_eq!(process.started_ns, boot_time_ns() + 42 * NANOS + NANOS / 100, "the end of tick 4200 of 10 ms");
 }
 
 #[test]
