@@ -7,9 +7,8 @@ use crate::error::Result;
 use crate::fact::Facts;
 use crate::finding::{Finding, Fix, FixKind, Outcome, Status, Verdict};
 use crate::formats::audit_rule::Rule;
-use crate::formats::daemon_json::Op;
 use crate::formats::{mask, rules_d};
-use crate::kinds::{self, Context};
+use crate::kinds::{self, Context, daemon};
 use crate::plan::{self, Folded, Plan};
 use crate::render::diff;
 use crate::report::{self, BaselineRef, ChangeView, Report, RunOutcome, Summary};
@@ -96,13 +95,7 @@ fn restart_risk<'v, 'c: 'v>(mut wanted: impl Iterator<Item = &'v Verdict<'c>>, f
     }
     // What runs can't be told: containers may.
     let Some(api) = facts.daemon.api.known() else { return Risk::Disruptive };
-    let switched_on = |edit: &Edit| match edit {
-        Edit::DaemonKey { edit, activation: Some(Action::DockerReload), .. } => {
-            edit.path == ["live-restore"] && edit.op == Op::Set(serde_json::Value::Bool(true))
-        }
-        _ => false,
-    };
-    let planned = wanted.any(|verdict| matches!(&verdict.outcome, Outcome::Fixable(edits) if edits.iter().any(switched_on)));
+    let planned = wanted.any(daemon::switches_live_restore_on);
     match (api.containers_running, api.live_restore) {
         (Some(0), _) | (_, Some(true)) => Risk::Restart,
         _ if planned => Risk::Restart,
@@ -131,7 +124,8 @@ fn finding(verdict: &Verdict, index: usize, folded: &Folded, chosen: bool, (risk
         Outcome::Unknown(reason) => (Status::Unknown, fix(FixKind::None, Some(reason.clone()))),
         Outcome::Manual(reason) => (Status::Drift, fix(FixKind::Manual, Some(reason.clone()))),
         Outcome::Fixable(_) if risk > max_risk => {
-            let reason = format!("its fix is {}; allow it with --max-risk {}", name(risk), name(risk));
+            let does = if risk == Risk::Restart { "restarts dockerd" } else { "is disruptive" };
+            let reason = format!("its fix {does}; allow it with --max-risk {}", name(risk));
             (Status::Drift, fix(FixKind::Manual, Some(reason)))
         }
         Outcome::Fixable(_) => match folded.withheld_of.get(&index) {
