@@ -7,8 +7,8 @@ use crate::error::Result;
 use crate::fact::Facts;
 use crate::finding::{Finding, Fix, FixKind, Outcome, Status, Verdict};
 use crate::formats::audit_rule::Rule;
-use crate::formats::daemon_json::Op;
-use crate::kinds::{self, Context};
+use crate::formats::{mask, rules_d};
+use crate::kinds::{self, Context, daemon};
 use crate::plan::{self, Folded, Plan};
 use crate::render::diff;
 use crate::report::{self, BaselineRef, ChangeView, Report, RunOutcome, Summary};
@@ -95,13 +95,7 @@ fn restart_risk<'v, 'c: 'v>(mut wanted: impl Iterator<Item = &'v Verdict<'c>>, f
     }
     // What runs can't be told: containers may.
     let Some(api) = facts.daemon.api.known() else { return Risk::Disruptive };
-    let switched_on = |edit: &Edit| match edit {
-        Edit::DaemonKey { edit, activation: Some(Action::DockerReload), .. } => {
-            edit.path == ["live-restore"] && edit.op == Op::Set(serde_json::Value::Bool(true))
-        }
-        _ => false,
-    };
-    let planned = wanted.any(|verdict| matches!(&verdict.outcome, Outcome::Fixable(edits) if edits.iter().any(switched_on)));
+    let planned = wanted.any(daemon::switches_live_restore_on);
     match (api.containers_running, api.live_restore) {
         (Some(0), _) | (_, Some(true)) => Risk::Restart,
         _ if planned => Risk::Restart,
@@ -130,7 +124,8 @@ fn finding(verdict: &Verdict, index: usize, folded: &Folded, chosen: bool, (risk
         Outcome::Unknown(reason) => (Status::Unknown, fix(FixKind::None, Some(reason.clone()))),
         Outcome::Manual(reason) => (Status::Drift, fix(FixKind::Manual, Some(reason.clone()))),
         Outcome::Fixable(_) if risk > max_risk => {
-            let reason = format!("its fix is {}; allow it with --max-risk {}", name(risk), name(risk));
+            let does = if risk == Risk::Restart { "restarts dockerd" } else { "is disruptive" };
+            let reason = format!("its fix {does}; allow it with --max-risk {}", name(risk));
             (Status::Drift, fix(FixKind::Manual, Some(reason)))
         }
         Outcome::Fixable(_) => match folded.withheld_of.get(&index) {
@@ -234,13 +229,16 @@ fn sides(effect: &Effect) -> (String, String) {
         Effect::File { path, before, after } => {
             let metadata = |image: &FileImage| format!("mode {:04o}, owner {}:{}", image.mode, image.uid, image.gid);
             let changed = before.as_ref().map(metadata) != after.as_ref().map(metadata);
+            // Where only owner or mode change, the content is nobody's business: it may be a key.
+            let content = |image: &Option<FileImage>| image.as_ref().and_then(|image| image.content.clone());
+            let rewritten = content(before) != content(after);
             let side = |image: &FileImage| {
                 let mut text = String::new();
                 if changed {
                     text.push_str(&metadata(image));
                     text.push('\n');
                 }
-                if let Some(content) = &image.content {
+                if let Some(content) = image.content.as_ref().filter(|_| rewritten) {
                     text.push_str(&shown(path, &content.0));
                 }
                 text
@@ -250,10 +248,15 @@ fn sides(effect: &Effect) -> (String, String) {
     }
 }
 
-/// A file's content for display: daemon.json may hold tokens and passwords.
+/// A file's content for display. Whatever is no audit rule, unit or table of containerd's is dockerd's configuration, whatever its
+/// name; all but the rules may hold tokens and passwords.
 fn shown(path: &str, content: &[u8]) -> String {
     let text = String::from_utf8_lossy(content);
-    if path.ends_with(".json") { crate::formats::mask::mask(&text) } else { text.into_owned() }
+    match path.rsplit('/').next().unwrap_or_default() {
+        rules_d::OWN_FILE => text.into_owned(),
+        plan::DROP_IN | "config.toml" => text.split_inclusive('\n').map(mask::mask_text).collect(),
+        _ => mask::mask(&text),
+    }
 }
 
 #[cfg(test)]
