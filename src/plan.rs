@@ -457,10 +457,15 @@ impl Folding<'_, '_, '_> {
         if let Some(fatal) = fatal {
             return Err(format!("dockerd would still refuse {path}: line {}: {}; mend that first", fatal.line, fatal.what));
         }
-        match daemon_config::conflicts(self.context).first() {
-            Some(key) => {
-                Err(format!("dockerd would still refuse {path}: `{key}` is also given as a flag; take one of them away first"))
-            }
+        if let Some(key) = daemon_config::conflicts(self.context).first() {
+            return Err(format!(
+                "dockerd would still refuse {path}: `{key}` is also given as a flag; take one of them away first"
+            ));
+        }
+        match daemon_config::missing_files(document, self.context.facts).first() {
+            Some((key, file)) => Err(format!(
+                "dockerd would still refuse {path}: its `{key}` names {file}, which does not exist; mend that first"
+            )),
             None => Ok(()),
         }
     }
