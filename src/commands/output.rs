@@ -22,6 +22,18 @@ pub fn report(report: &Report, common: &Common, tense: Tense) -> Result<()> {
     bytes_out(common, &bytes)
 }
 
+/// Reports what was done. The host is as it says even when that can't be told, so that is no failure of the run.
+pub fn done(report: &Report, common: &Common) {
+    if let Err(error) = self::report(report, common, Tense::Did) {
+        complain(&format!("harden: {error}; everything was done all the same"));
+    }
+}
+
+/// One line on stderr; that nobody can read it is no reason to panic.
+pub fn complain(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
 /// Writes a part of a report, between the questions of interactive mode.
 pub fn part(report: &Report, common: &Common, part: Part) -> Result<()> {
     let mut bytes = Vec::new();
@@ -83,7 +95,7 @@ pub fn write_private(file: &Path, bytes: &[u8]) -> Result<()> {
 
 /// An error, once: on stderr for people; with `--format json` also as one document on stdout, where Ansible looks for it.
 pub fn error(error: &Error, common: &Common) {
-    eprintln!("harden: {error}");
+    complain(&format!("harden: {error}"));
     if common.format == Format::Json {
         let name = common.baseline.as_deref().unwrap_or(crate::baseline::DEFAULT);
         let mut bytes = Vec::new();
