@@ -185,7 +185,7 @@ pub fn reactivate(host: &Host, activated: &[Action]) -> Vec<Error> {
 /// What is as the plan left it goes back; what is as it was before stays; anything else was changed by someone else meanwhile and
 /// is left alone.
 pub fn undo(journal: &mut Journal, plan: &Plan, originals: &Originals) -> Vec<Error> {
-    let mut failed = Vec::new();
+    let (mut failed, mut stuck) = (Vec::new(), Vec::new());
     let begun = journal.begun().to_vec();
     for change in plan.changes.iter().rev().filter(|change| begun.contains(&change.id)) {
         let errors: Vec<Error> = match &change.effect {
@@ -194,10 +194,14 @@ pub fn undo(journal: &mut Journal, plan: &Plan, originals: &Originals) -> Vec<Er
                 deleted.chain(remove.iter().filter_map(|rule| kernel::add_rule(rule).err())).collect()
             }
             Effect::File { path, after, .. } => {
+                // A directory that others may change again would be in the way of putting back what is in it.
+                let holds_failed = stuck.iter().any(|inner: &&str| std::path::Path::new(inner).starts_with(path));
                 let undone = match originals.get(&change.id) {
+                    _ if holds_failed => Err(Error::failure("left as it is, until what is in it can be put back").at(path)),
                     Some(before) => undo_file(journal.writer(), path, before.as_ref(), after.as_ref()),
                     None => Err(Error::failure("its original is not on record").at(path)),
                 };
+                stuck.extend(undone.is_err().then_some(path.as_str()));
                 undone.err().into_iter().collect()
             }
         };

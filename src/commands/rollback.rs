@@ -5,7 +5,7 @@ use crate::apply::{history, recover};
 use crate::assess::Assessment;
 use crate::baseline::control::Risk;
 use crate::change::Action;
-use crate::cli::Common;
+use crate::cli::{Common, Format};
 use crate::commands::{Ending, apply, open_host, output};
 use crate::error::{Error, Result};
 use crate::fact::Facts;
@@ -49,7 +49,8 @@ pub fn run(common: &Common, id: Option<&str>, yes: bool, force: bool) -> Result<
     let error = Error::failure("what was changed since was left alone; all else was put back")
         .help("put it back too with --force: what it is now is kept");
     if let Some(outcome) = &mut report.outcome {
-        outcome.failed = true;
+        // As text the failure is told on stderr.
+        outcome.failed = common.format == Format::Json;
         outcome.msg = format!("{}; {}", outcome.msg, error.what);
     }
     output::done(&report, common);
