@@ -16,12 +16,27 @@ use serde_json::Value;
 
 const APPLY: [&str; 4] = ["apply", "--yes", "-b", "cis-l2"];
 const CONFIG: &str = "/etc/docker/daemon.json";
-const DROP_IN: &str = "/etc/systemd/system/docker.socket.d/50-harden.conf";
+const DROP_IN: &str = "/etc/systemd/system/docker.socket.d/zz-harden.conf";
 const RULES: &str = "/etc/audit/rules.d/50-harden-docker.rules";
 /// What a kill can come before: all that writes, and what opens.
 const KILLED: [&str; 17] = [
-    "openat", "openat2", "write", "fsync", "fdatasync", "linkat", "renameat", "renameat2", "mkdirat", "unlinkat", "fchownat",
-    "fchmodat", "setxattr", "removexattr", "flock", "ftruncate", "newfstatat",
+    "openat",
+    "openat2",
+    "write",
+    "fsync",
+    "fdatasync",
+    "linkat",
+    "renameat",
+    "renameat2",
+    "mkdirat",
+    "unlinkat",
+    "fchownat",
+    "fchmodat",
+    "setxattr",
+    "removexattr",
+    "flock",
+    "ftruncate",
+    "newfstatat",
 ];
 /// What can fail, and how.
 const FAILED: [(&str, &str); 22] = [
@@ -290,7 +305,10 @@ fn killed_while_applying() {
             sides.expect(Side::Before, &tree, &start, &context);
         }
     }
-    assert!(visited >= 60 && committed >= 1 && committed < visited / 2, "{visited} kills, {committed} of them when all was done");
+    assert!(
+        visited >= 60 && committed >= 1 && committed < visited / 2,
+        "{visited} kills, {committed} of them when all was done"
+    );
 }
 
 #[test]
@@ -435,7 +453,8 @@ fn calls_that_fail() {
         }
     }
     // The disk is full, or broken, from one moment on.
-    for (call, errno) in [("write", "ENOSPC"), ("fsync", "EIO"), ("fdatasync", "EIO"), ("openat", "EIO"), ("fchmodat", "EROFS")] {
+    for (call, errno) in [("write", "ENOSPC"), ("fsync", "EIO"), ("fdatasync", "EIO"), ("openat", "EIO"), ("fchmodat", "EROFS")]
+    {
         for number in numbers(&calls, call, 4) {
             *seen.entry(failed(&sides, call, &format!("error={errno}:when={number}+"))).or_insert(0) += 1;
         }
