@@ -315,6 +315,22 @@ impl Observer<'_> {
             self.read(&target);
             self.stat_above(&target);
             self.stat_above(&reach::real(&self.facts.files, &target));
+            self.leads_nowhere(&target);
+        }
+    }
+
+    /// What is made through a link that leads nowhere would be somewhere else than it seems.
+    fn leads_nowhere(&mut self, path: &str) {
+        for path in Path::new(path).ancestors().filter_map(Path::to_str) {
+            if !self.facts.files.get(path).is_some_and(Fact::is_absent) {
+                return;
+            }
+            if let Fact::Known(to) = self.host.root.readlink(path) {
+                let why = format!("{path} is a symbolic link to {to}, where nothing is");
+                self.facts.files.insert(path.to_owned(), Fact::Unknown(why));
+                self.effective = None;
+                return;
+            }
         }
     }
 

@@ -28,7 +28,7 @@ pub fn run(common: &Common, yes: bool, keep_going: bool) -> Result<Ending> {
     may_write(&host)?;
     may_ask("apply", yes)?;
     let state = StateDir::lock(&host.root, &state_dir(common))?;
-    recover::unfinished(&host, &state, &mut |text| progress(common, text))?;
+    recover::unfinished(&host, &state, false, &mut |text| progress(common, text))?;
     let facts = observe::observe(&host, &baseline)?;
     let assessment = assess(common, &baseline, &facts)?;
     if let (Some(withheld), false) = (assessment.plan.withheld.first(), keep_going) {
@@ -41,7 +41,7 @@ pub fn run(common: &Common, yes: bool, keep_going: bool) -> Result<Ending> {
         confirm("Apply these changes?")?;
     }
     let report = carry_out(common, &host, &state, &baseline, &facts, &assessment)?;
-    output::report(&report, common, Tense::Did)?;
+    output::done(&report, common);
     Ok(Ending::Done)
 }
 
@@ -75,7 +75,7 @@ pub fn saved(common: &Common, file: &Path, yes: bool, dry_run: bool) -> Result<E
         confirm("Apply these changes?")?;
     }
     let state = StateDir::lock(&host.root, &state_dir(common))?;
-    if recover::unfinished(&host, &state, &mut |text| progress(common, text))? > 0 {
+    if recover::unfinished(&host, &state, false, &mut |text| progress(common, text))? > 0 {
         return Err(Error::failure("an earlier run was cut short and was put back now, so the plan may no longer be right")
             .help("make a new plan: harden plan -o PLAN"));
     }
@@ -84,7 +84,7 @@ pub fn saved(common: &Common, file: &Path, yes: bool, dry_run: bool) -> Result<E
         load(&assessment.plan.baseline.name, &[]).ok().filter(|baseline| baseline.digest == assessment.plan.baseline.digest);
     let baseline = same.unwrap_or_default();
     let report = carry_out(common, &host, &state, &baseline, &facts, &assessment)?;
-    output::report(&report, common, Tense::Did)?;
+    output::done(&report, common);
     Ok(Ending::Done)
 }
 
@@ -215,7 +215,7 @@ fn execute(
     verify: &mut dyn FnMut() -> Result<Vec<String>>,
 ) -> Result<RunOutcome> {
     crate::signal::hold();
-    let mut journal = state.begin(&transaction_id())?;
+    let mut journal = state.begin(&transaction_id()).map_err(transaction::nothing_changed)?;
     let (id, originals) = (journal.id().to_owned(), journal.path().display().to_string());
     let run = transaction::Run { host, plan, progress: &mut |text| progress(common, text), verify };
     let activated = transaction::run(&mut journal, run)?;
@@ -286,7 +286,7 @@ fn outcome(plan: &Plan, transaction: Option<String>, activated: Vec<crate::chang
     }
 }
 
-/// Sorts by time; the process id keeps two of the same second apart.
+/// Sorts by time; the process id keeps two of the same moment apart.
 fn transaction_id() -> String {
-    format!("{}-{}", jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ"), std::process::id())
+    format!("{}-{}", jiff::Timestamp::now().strftime("%Y%m%dT%H%M%S.%3fZ"), std::process::id())
 }

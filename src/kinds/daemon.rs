@@ -114,13 +114,20 @@ fn tempered(outcome: Outcome, want: &DaemonWant, key: &KeyWant, setting: &Settin
         return Outcome::Manual(format!("{inside} says the opposite, and dockerd takes one of the two at random; take it out"));
     }
     match &outcome {
-        Outcome::Fixable(edits) => match (unmet(want, key, context), &key.fix) {
-            (Some(reason), _) => Outcome::Manual(reason),
-            (None, KeyFix::Manual(reason)) if edits.contains(&Edit::Activate(Action::DockerRestart)) => {
-                Outcome::Manual(reason.clone())
+        Outcome::Fixable(edits) => {
+            let edited = key.member.is_none() && edits.iter().any(|edit| matches!(edit, Edit::DaemonKey { .. }));
+            // What is changed in one place only would be contradicted in the other.
+            if let Some((inside, _)) = context.effective.wrapped_too(&key.name).filter(|_| edited) {
+                return Outcome::Manual(format!("{inside} says the same, and dockerd would heed it; take it out first"));
             }
-            _ => outcome,
-        },
+            match (unmet(want, key, context), &key.fix) {
+                (Some(reason), _) => Outcome::Manual(reason),
+                (None, KeyFix::Manual(reason)) if edits.contains(&Edit::Activate(Action::DockerRestart)) => {
+                    Outcome::Manual(reason.clone())
+                }
+                _ => outcome,
+            }
+        }
         Outcome::Compliant { .. } => match not_seen(key, setting, context) {
             Some(why) => Outcome::Unknown(why),
             None => outcome,
