@@ -212,8 +212,8 @@ impl<'r> StateDir<'r> {
             }
             let stuck = |error: Error| {
                 Error { kind: ErrorKind::Stuck, ..error }.help(format!(
-                "a run was cut short and can't be undone; put back by hand what {originals} holds, then remove {path}"
-            ))
+                    "a run was cut short and can't be undone; put back by hand what {originals} holds, then remove {path}"
+                ))
             };
             let (plan, _) = document::<Plan>(self.root, &path, "plan.json").map_err(stuck)?;
             let (originals, _) = document::<OriginalsDocument>(self.root, &path, "originals.json").map_err(stuck)?;
@@ -234,7 +234,9 @@ impl<'r> StateDir<'r> {
         let documents = ["plan.json", "originals.json", "journal.jsonl"];
         let is_folder = |state: &FileState| state.kind == FileKind::Dir;
         let writer = Writer::new(self.root);
-        if !writer.state(transaction)?.as_ref().is_some_and(is_folder) || !names.iter().all(|name| documents.contains(&name.as_str())) {
+        if !writer.state(transaction)?.as_ref().is_some_and(is_folder)
+            || !names.iter().all(|name| documents.contains(&name.as_str()))
+        {
             return Ok(());
         }
         let paths = documents.iter().map(|name| format!("{transaction}/{name}")).chain([transaction.to_owned()]);
