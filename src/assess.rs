@@ -6,9 +6,10 @@ use crate::change::{Action, Edit, Effect, FileImage};
 use crate::error::Result;
 use crate::fact::Facts;
 use crate::finding::{Finding, Fix, FixKind, Outcome, Status, Verdict};
+use crate::foresight;
 use crate::formats::audit_rule::Rule;
-use crate::formats::daemon_json::Op;
-use crate::kinds::{self, Context};
+use crate::formats::{mask, rules_d};
+use crate::kinds::{self, Context, daemon};
 use crate::plan::{self, Folded, Plan};
 use crate::render::diff;
 use crate::report::{self, BaselineRef, ChangeView, Report, RunOutcome, Summary};
@@ -40,24 +41,20 @@ pub struct Assessment {
 pub fn assess(baseline: &Baseline, facts: &Facts, limits: &Limits) -> Result<Assessment> {
     let audit_key = baseline.vars.get(AUDIT_KEY).and_then(serde_json::Value::as_str).unwrap_or("docker");
     let context = Context::new(facts, audit_key);
-    let verdicts: Vec<Verdict> = baseline.controls.iter().flat_map(|control| kinds::judge(control, &context)).collect();
+    let mut verdicts = judge(baseline, &context);
     let now = jiff::Timestamp::now();
     let today = now.to_zoned(jiff::tz::TimeZone::UTC).date();
-
+    let created = now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let (chosen, restart, folded) = loop {
+        let (chosen, restart) = choose(baseline, &verdicts, facts, limits, today);
+        let reference = BaselineRef { name: baseline.name.clone(), digest: baseline.digest.clone() };
+        let folded = plan::fold(&verdicts, &chosen, &context, reference, created.clone())?;
+        // Each round adds a fixable verdict, so there is a last one.
+        if folded.plan.changes.is_empty() || !look_ahead(baseline, &mut verdicts, facts, &folded.plan, audit_key) {
+            break (chosen, restart, folded);
+        }
+    };
     let waivers: Vec<_> = verdicts.iter().map(|verdict| baseline.waiver(&verdict.control.id, &verdict.target, today)).collect();
-    let wanted: Vec<usize> = (0..verdicts.len())
-        .filter(|&index| {
-            let verdict = &verdicts[index];
-            matches!(verdict.outcome, Outcome::Fixable(_))
-                && !matches!(waivers[index], Some((_, false)))
-                && verdict.control.risk <= limits.max_risk
-                && (limits.wanted)(&verdict.control.id, &verdict.target)
-        })
-        .collect();
-    let restart = restart_risk(wanted.iter().map(|&index| &verdicts[index]), facts);
-    let chosen: Vec<usize> = wanted.into_iter().filter(|&index| risk(&verdicts[index], restart) <= limits.max_risk).collect();
-    let reference = BaselineRef { name: baseline.name.clone(), digest: baseline.digest.clone() };
-    let folded = plan::fold(&verdicts, &chosen, &context, reference, now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())?;
 
     let findings = verdicts
         .iter()
@@ -88,6 +85,62 @@ pub fn assess(baseline: &Baseline, facts: &Facts, limits: &Limits) -> Result<Ass
     Ok(Assessment { findings, plan: folded.plan })
 }
 
+fn judge<'c>(baseline: &'c Baseline, context: &Context) -> Vec<Verdict<'c>> {
+    baseline.controls.iter().flat_map(|control| kinds::judge(control, context)).collect()
+}
+
+/// The verdicts to be fixed, and what a restart of dockerd means then.
+fn choose(
+    baseline: &Baseline,
+    verdicts: &[Verdict],
+    facts: &Facts,
+    limits: &Limits,
+    today: jiff::civil::Date,
+) -> (Vec<usize>, Risk) {
+    let wanted: Vec<usize> = (0..verdicts.len())
+        .filter(|&index| {
+            let verdict = &verdicts[index];
+            matches!(verdict.outcome, Outcome::Fixable(_))
+                && !matches!(baseline.waiver(&verdict.control.id, &verdict.target, today), Some((_, false)))
+                && verdict.control.risk <= limits.max_risk
+                && (limits.wanted)(&verdict.control.id, &verdict.target)
+        })
+        .collect();
+    let restart = restart_risk(wanted.iter().map(|&index| &verdicts[index]), facts);
+    (wanted.into_iter().filter(|&index| risk(&verdicts[index], restart) <= limits.max_risk).collect(), restart)
+}
+
+/// Adds the verdicts that become fixable once the plan is applied; says whether there are any.
+fn look_ahead<'c>(
+    baseline: &'c Baseline,
+    verdicts: &mut Vec<Verdict<'c>>,
+    facts: &Facts,
+    plan: &Plan,
+    audit_key: &str,
+) -> bool {
+    let fixable = |verdict: &Verdict| matches!(verdict.outcome, Outcome::Fixable(_));
+    let same = |one: &Verdict, other: &Verdict| one.control.id == other.control.id && one.target == other.target;
+    let later = foresight::after(facts, plan);
+    let mut news = judge(baseline, &Context::new(&later, audit_key));
+    news.retain(|new| fixable(new) && !verdicts.iter().any(|old| same(old, new) && fixable(old)));
+    for mut new in news.iter().cloned() {
+        new.evidence.push("so it will be once the other changes are made".into());
+        match verdicts.iter_mut().find(|old| same(old, &new)) {
+            Some(old) => *old = new,
+            None => {
+                // Beside the others of its control, in place of one that found nothing to speak of.
+                let last = verdicts.iter().rposition(|old| old.control.id == new.control.id);
+                match last {
+                    Some(last) if matches!(verdicts[last].outcome, Outcome::NotApplicable(_)) => verdicts[last] = new,
+                    Some(last) => verdicts.insert(last + 1, new),
+                    None => verdicts.push(new),
+                }
+            }
+        }
+    }
+    !news.is_empty()
+}
+
 /// What restarting dockerd means on this host now: containers stop unless live-restore is on, or goes on before the restart.
 fn restart_risk<'v, 'c: 'v>(mut wanted: impl Iterator<Item = &'v Verdict<'c>>, facts: &Facts) -> Risk {
     if facts.daemon.process.is_absent() {
@@ -95,13 +148,7 @@ fn restart_risk<'v, 'c: 'v>(mut wanted: impl Iterator<Item = &'v Verdict<'c>>, f
     }
     // What runs can't be told: containers may.
     let Some(api) = facts.daemon.api.known() else { return Risk::Disruptive };
-    let switched_on = |edit: &Edit| match edit {
-        Edit::DaemonKey { edit, activation: Some(Action::DockerReload), .. } => {
-            edit.path == ["live-restore"] && edit.op == Op::Set(serde_json::Value::Bool(true))
-        }
-        _ => false,
-    };
-    let planned = wanted.any(|verdict| matches!(&verdict.outcome, Outcome::Fixable(edits) if edits.iter().any(switched_on)));
+    let planned = wanted.any(daemon::switches_live_restore_on);
     match (api.containers_running, api.live_restore) {
         (Some(0), _) | (_, Some(true)) => Risk::Restart,
         _ if planned => Risk::Restart,
@@ -130,7 +177,8 @@ fn finding(verdict: &Verdict, index: usize, folded: &Folded, chosen: bool, (risk
         Outcome::Unknown(reason) => (Status::Unknown, fix(FixKind::None, Some(reason.clone()))),
         Outcome::Manual(reason) => (Status::Drift, fix(FixKind::Manual, Some(reason.clone()))),
         Outcome::Fixable(_) if risk > max_risk => {
-            let reason = format!("its fix is {}; allow it with --max-risk {}", name(risk), name(risk));
+            let does = if risk == Risk::Restart { "restarts dockerd" } else { "is disruptive" };
+            let reason = format!("its fix {does}; allow it with --max-risk {}", name(risk));
             (Status::Drift, fix(FixKind::Manual, Some(reason)))
         }
         Outcome::Fixable(_) => match folded.withheld_of.get(&index) {
@@ -234,13 +282,16 @@ fn sides(effect: &Effect) -> (String, String) {
         Effect::File { path, before, after } => {
             let metadata = |image: &FileImage| format!("mode {:04o}, owner {}:{}", image.mode, image.uid, image.gid);
             let changed = before.as_ref().map(metadata) != after.as_ref().map(metadata);
+            // Where only owner or mode change, the content is nobody's business: it may be a key.
+            let content = |image: &Option<FileImage>| image.as_ref().and_then(|image| image.content.clone());
+            let rewritten = content(before) != content(after);
             let side = |image: &FileImage| {
                 let mut text = String::new();
                 if changed {
                     text.push_str(&metadata(image));
                     text.push('\n');
                 }
-                if let Some(content) = &image.content {
+                if let Some(content) = image.content.as_ref().filter(|_| rewritten) {
                     text.push_str(&shown(path, &content.0));
                 }
                 text
@@ -250,10 +301,15 @@ fn sides(effect: &Effect) -> (String, String) {
     }
 }
 
-/// A file's content for display: daemon.json may hold tokens and passwords.
+/// A file's content for display. Whatever is no audit rule, unit or table of containerd's is dockerd's configuration, whatever its
+/// name; all but the rules may hold tokens and passwords.
 fn shown(path: &str, content: &[u8]) -> String {
     let text = String::from_utf8_lossy(content);
-    if path.ends_with(".json") { crate::formats::mask::mask(&text) } else { text.into_owned() }
+    match path.rsplit('/').next().unwrap_or_default() {
+        rules_d::OWN_FILE => text.into_owned(),
+        plan::DROP_IN | "config.toml" => text.split_inclusive('\n').map(mask::mask_text).collect(),
+        _ => mask::mask(&text),
+    }
 }
 
 #[cfg(test)]

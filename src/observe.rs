@@ -9,10 +9,10 @@ use crate::fact::{Fact, Facts, UnitFacts};
 use crate::formats::{exec_start, rules_d, unit_file, unit_path};
 use crate::host::Host;
 use crate::host::fs::Want as Look;
-use crate::kinds::effective::{DEFAULT_CONFIG_FILE, Effective, SERVICE, SOCKET};
+use crate::kinds::effective::{ConfigFile, DEFAULT_CONFIG_FILE, Effective, SERVICE, SOCKET};
 use crate::kinds::place::{self, Resolved};
 use crate::kinds::socket::CONTAINERD_CONFIG;
-use crate::kinds::{self, daemon, watch};
+use crate::kinds::{self, daemon, daemon_config, watch};
 use crate::plan::drop_in_path;
 use crate::reach;
 
@@ -161,7 +161,10 @@ impl Observer<'_> {
                 Fact::Unknown(why) => return Fact::Unknown(why),
             }
         }
-        let drop_ins: Vec<String> = unit_path::order(&listing).into_iter().filter(|path| self.read(path).is_some()).collect();
+        let drop_ins = match self.readable(unit_path::order(&listing)) {
+            Ok(drop_ins) => drop_ins,
+            Err(why) => return Fact::Unknown(why),
+        };
         let parse = |path: &String| {
             let content = self.facts.files.get(path)?.known()?.content.as_ref()?;
             Some(unit_file::parse(path, &content.0))
@@ -170,10 +173,34 @@ impl Observer<'_> {
             parse(&fragment).unwrap_or_else(|| unit_file::parse(&fragment, b"")),
             drop_ins.iter().filter_map(parse).collect(),
         );
-        let named = exec_start::environment_files(&merged).into_iter().map(|file| file.path);
-        let environment_files: Vec<String> = named.filter(|path| self.read(path).is_some()).collect();
+        let mut named = Vec::new();
+        for file in exec_start::environment_files(&merged) {
+            match file.path.contains(['*', '?', '[']).then(|| self.host.root.glob(&file.path)) {
+                None => named.push(file.path),
+                Some(Fact::Known(paths)) => named.extend(paths),
+                Some(Fact::Absent) => {}
+                Some(Fact::Unknown(why)) => return Fact::Unknown(why),
+            }
+        }
+        let environment_files = match self.readable(named) {
+            Ok(files) => files,
+            Err(why) => return Fact::Unknown(why),
+        };
         let problems = merged.problems.iter().map(ToString::to_string).collect();
         Fact::Known(UnitFacts { fragment, drop_ins, environment_files, problems })
+    }
+
+    /// Those of the paths that are files; an error when one can't be read: it may say anything.
+    fn readable(&mut self, paths: Vec<String>) -> Result<Vec<String>, String> {
+        let mut readable = Vec::new();
+        for path in paths {
+            if self.read(&path).is_some() {
+                readable.push(path);
+            } else if let Some(Fact::Unknown(why)) = self.facts.files.get(&path) {
+                return Err(why.clone());
+            }
+        }
+        Ok(readable)
     }
 
     /// Whether the node is in a swarm, where the API does not tell.
@@ -197,7 +224,9 @@ impl Observer<'_> {
             (flags.config_file.clone(), flags.get("pidfile").and_then(|path| path.as_str().map(str::to_owned)))
         });
         let (unit_config, pidfile) = unit_flags.unwrap_or_default();
-        let activated = self.effective().0.socket_activated();
+        // With docker.socket systemd may be the one who listens, whatever the flags say: a connection would start Docker.
+        self.unit(SOCKET);
+        let activated = self.effective().0.socket_activated() || !matches!(self.facts.units.get(SOCKET), Some(Fact::Absent));
         let daemon = self.host.find_dockerd(pidfile.as_deref(), activated);
         let pending = self.host.ask_engine(&daemon);
         self.facts.daemon.process = daemon;
@@ -218,6 +247,11 @@ impl Observer<'_> {
         }
         self.facts.daemon.config_at_start = self.host.config_at_start(&self.facts);
         self.effective = None;
+        if let ConfigFile::Parsed(document) = &self.effective().0.file {
+            for (_, path) in daemon_config::files_named(document) {
+                self.stat(&path);
+            }
+        }
     }
 
     fn docker_installed(&mut self) -> Fact<String> {
@@ -281,6 +315,22 @@ impl Observer<'_> {
             self.read(&target);
             self.stat_above(&target);
             self.stat_above(&reach::real(&self.facts.files, &target));
+            self.leads_nowhere(&target);
+        }
+    }
+
+    /// What is made through a link that leads nowhere would be somewhere else than it seems.
+    fn leads_nowhere(&mut self, path: &str) {
+        for path in Path::new(path).ancestors().filter_map(Path::to_str) {
+            if !self.facts.files.get(path).is_some_and(Fact::is_absent) {
+                return;
+            }
+            if let Fact::Known(to) = self.host.root.readlink(path) {
+                let why = format!("{path} is a symbolic link to {to}, where nothing is");
+                self.facts.files.insert(path.to_owned(), Fact::Unknown(why));
+                self.effective = None;
+                return;
+            }
         }
     }
 

@@ -124,6 +124,12 @@ impl std::fmt::Display for Withheld {
     }
 }
 
+impl Draft {
+    fn has_content(&self) -> bool {
+        !self.json.is_empty() || !self.toml.is_empty() || !self.settings.is_empty() || !self.rules.is_empty()
+    }
+}
+
 /// Folds the fixable verdicts among `chosen` into one plan.
 ///
 /// # Errors
@@ -149,10 +155,14 @@ pub fn fold(
         verdicts,
         context,
         config: reach::real(&context.facts.files, &context.facts.daemon.config_file),
+        new: BTreeMap::new(),
         changes: Vec::new(),
         changes_of: BTreeMap::new(),
         withheld_of: BTreeMap::new(),
     };
+    let not_there = |path: &str| matches!(folding.fact(path), Ok(None));
+    let (new, drafts) = drafts.into_iter().partition(|(path, draft)| !draft.has_content() && not_there(path));
+    folding.new = new;
     let mut withheld = Vec::new();
     let config = folding.config.clone();
     let defect = daemon_config::defect(context).filter(|_| drafts.contains_key(&config) || speaks_of_dockerd(verdicts));
@@ -294,10 +304,7 @@ fn collect(
 /// Metadata first, then small files of harden's own, daemon.json last: what the daemon reads changes when all else is in place.
 fn ordered(drafts: BTreeMap<String, Draft>, config: &str) -> Vec<(String, Draft)> {
     let mut drafts: Vec<_> = drafts.into_iter().collect();
-    drafts.sort_by_key(|(path, draft)| {
-        let content = !draft.json.is_empty() || !draft.toml.is_empty() || !draft.settings.is_empty() || !draft.rules.is_empty();
-        (path == config, content, path.clone())
-    });
+    drafts.sort_by_key(|(path, draft)| (path == config, draft.has_content(), path.clone()));
     drafts
 }
 
@@ -306,6 +313,8 @@ struct Folding<'v, 'c, 'f> {
     context: &'c Context<'f>,
     /// dockerd's configuration file, without symbolic links.
     config: String,
+    /// Wishes for the metadata of what is not there yet: they are met as it is made.
+    new: BTreeMap<String, Draft>,
     changes: Vec<Change>,
     changes_of: BTreeMap<usize, Vec<String>>,
     withheld_of: BTreeMap<usize, String>,
@@ -384,8 +393,12 @@ impl Folding<'_, '_, '_> {
             }
         }
         for dir in missing.into_iter().rev() {
-            let after = FileImage { kind: FileKind::Dir, mode: NEW_DIR_MODE, uid: 0, gid: 0, content: None, xattrs: None };
-            self.push("create the directory".into(), Effect::File { path: dir, before: None, after: Some(after) }, verdicts);
+            let wishes = self.new.remove(&dir).unwrap_or_default();
+            let mode = NEW_DIR_MODE & wishes.allowed.unwrap_or(0o7777);
+            let (uid, gid) = (wishes.uid.unwrap_or(0), wishes.gid.unwrap_or(0));
+            let after = FileImage { kind: FileKind::Dir, mode, uid, gid, content: None, xattrs: None };
+            let verdicts = [verdicts, &wishes.verdicts].concat();
+            self.push("create the directory".into(), Effect::File { path: dir, before: None, after: Some(after) }, &verdicts);
         }
         Ok(())
     }
@@ -444,10 +457,15 @@ impl Folding<'_, '_, '_> {
         if let Some(fatal) = fatal {
             return Err(format!("dockerd would still refuse {path}: line {}: {}; mend that first", fatal.line, fatal.what));
         }
-        match daemon_config::conflicts(self.context).first() {
-            Some(key) => {
-                Err(format!("dockerd would still refuse {path}: `{key}` is also given as a flag; take one of them away first"))
-            }
+        if let Some(key) = daemon_config::conflicts(self.context).first() {
+            return Err(format!(
+                "dockerd would still refuse {path}: `{key}` is also given as a flag; take one of them away first"
+            ));
+        }
+        match daemon_config::missing_files(document, self.context.facts).first() {
+            Some((key, file)) => Err(format!(
+                "dockerd would still refuse {path}: its `{key}` names {file}, which does not exist; mend that first"
+            )),
             None => Ok(()),
         }
     }
@@ -502,14 +520,14 @@ impl Folding<'_, '_, '_> {
                 verdicts.iter().filter_map(|verdict| self.changes_of.get(verdict)).flatten().cloned().collect();
             changes.sort_by_key(|id| id[1..].parse::<u32>().unwrap_or(0));
             changes.dedup();
-            let (reason, by_hand) = self.describe(action, &changes);
+            let (reason, by_hand) = self.describe(action, actions, &changes);
             activations.push(Activation { action, reason, changes, by_hand });
         }
         activations
     }
 
     /// What an activation does and interrupts, and what to type where harden can't do it.
-    fn describe(&self, action: Action, changes: &[String]) -> (String, Option<String>) {
+    fn describe(&self, action: Action, actions: &BTreeMap<Action, Vec<usize>>, changes: &[String]) -> (String, Option<String>) {
         let facts = self.context.facts;
         match action {
             Action::AuditLoad => ("adds the missing audit rules to the kernel; interrupts nothing".into(), None),
@@ -527,7 +545,7 @@ impl Folding<'_, '_, '_> {
                     0 => "restarts dockerd; no container is running".to_owned(),
                     n => {
                         let containers = count(n as usize, "container");
-                        match self.live_restore() {
+                        match self.live_restore(actions) {
                             true => format!("restarts dockerd; {containers} running and keep running by live-restore"),
                             false => format!("restarts dockerd, which stops {containers}: live-restore is off"),
                         }
@@ -542,20 +560,12 @@ impl Folding<'_, '_, '_> {
 
 impl Folding<'_, '_, '_> {
     /// Whether live-restore is on before a restart: it is already, or the reload before switches it on.
-    fn live_restore(&self) -> bool {
+    fn live_restore(&self, actions: &BTreeMap<Action, Vec<usize>>) -> bool {
         let on = self.context.facts.daemon.api.known().and_then(|api| api.live_restore);
-        let key = &["live-restore".to_owned()][..];
-        let switched_on = |edit: &Edit| match edit {
-            Edit::DaemonKey { edit, activation: Some(Action::DockerReload), .. } => {
-                edit.path == key && edit.op == Op::Set(serde_json::Value::Bool(true))
-            }
-            _ => false,
-        };
-        on == Some(true)
-            || self.changes_of.keys().any(|&index| match &self.verdicts[index].outcome {
-                Outcome::Fixable(edits) => edits.iter().any(switched_on),
-                _ => false,
-            })
+        let mut reloaded = actions.get(&Action::DockerReload).into_iter().flatten();
+        let switched_on =
+            |index: &usize| !self.withheld_of.contains_key(index) && daemon::switches_live_restore_on(&self.verdicts[*index]);
+        on == Some(true) || reloaded.any(switched_on)
     }
 }
 

@@ -15,11 +15,10 @@ pub fn unfinished(host: &Host, state: &StateDir, again: bool, progress: &mut dyn
     let count = found.len();
     for (mut journal, plan) in found.into_iter().rev() {
         progress(&format!("undoing the unfinished transaction {}", journal.id()));
-        let originals = journal.originals().clone();
+        let (originals, activated) = (journal.originals().clone(), journal.activated().to_vec());
         let unrecorded = transaction::begun_unrecorded(&journal, &plan);
         journal.begun_unrecorded(unrecorded);
-        let mut stuck = transaction::undo(&mut journal, &plan, &originals);
-        stuck.extend(transaction::reactivate(host, journal.activated()));
+        let stuck = transaction::back(&mut journal, host, &plan, &originals, &activated);
         let outcome = if stuck.is_empty() { "undone" } else { STUCK };
         journal.append(&Record::Closed { outcome: outcome.into() })?;
         if let Some(error) = Error::all(stuck) {

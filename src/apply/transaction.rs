@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::apply::activate;
 use crate::apply::audit as kernel;
 use crate::apply::journal::{Journal, Record, STUCK};
+use crate::apply::restart;
 use crate::apply::writer::{Meta, Writer};
 use crate::change::{Action, Change, Effect, FileImage};
 use crate::error::{Error, ErrorKind, Result};
@@ -151,8 +152,7 @@ fn meta(image: &FileImage) -> Meta {
 
 /// Puts everything back after a failure, and says what happened.
 fn put_back(journal: &mut Journal, run: &Run, originals: &Originals, activated: &[Action], error: Error) -> Error {
-    let mut stuck = undo(journal, run.plan, originals);
-    stuck.extend(reactivate(run.host, activated));
+    let stuck = back(journal, run.host, run.plan, originals, activated);
     let place = journal.path().display().to_string();
     if stuck.is_empty() {
         let _ = journal.append(&Record::Closed { outcome: "undone".into() });
@@ -168,23 +168,29 @@ fn put_back(journal: &mut Journal, run: &Run, originals: &Originals, activated: 
     .help("when what was in the way is gone: harden recover")
 }
 
-/// Puts the old state in force again, where the new one was put in force; returns what failed.
-pub fn reactivate(host: &Host, activated: &[Action]) -> Vec<Error> {
+/// Undoes what was done and puts the old state in force again, where the new one was; returns what failed.
+pub fn back(journal: &mut Journal, host: &Host, plan: &Plan, originals: &Originals, activated: &[Action]) -> Vec<Error> {
     // A restart reads everything; a dockerd that did not survive one can't be told to reload.
     let restarted = activated.contains(&Action::DockerRestart);
-    let needed = |action: &&Action| match action {
-        Action::AuditLoad => false,
-        Action::DockerReload => !restarted,
-        Action::SystemdReload | Action::DockerRestart => true,
-    };
-    activated.iter().filter(needed).filter_map(|action| activate::activate(host, *action).err()).collect()
+    let held = if restarted { restart::hold(host, plan) } else { None };
+    let mut failed = undo(journal, plan, originals);
+    for action in activated {
+        let done = match (action, &held) {
+            (Action::AuditLoad, _) => Ok(()),
+            (Action::DockerReload, _) if restarted => Ok(()),
+            (Action::DockerRestart, Some(held)) => held.start(journal.writer(), host),
+            (action, _) => activate::activate(host, *action),
+        };
+        failed.extend(done.err());
+    }
+    failed
 }
 
 /// Undoes what was done, newest first; continues past failures and returns them all.
 ///
 /// What is as the plan left it goes back; what is as it was before stays; anything else was changed by someone else meanwhile and
 /// is left alone.
-pub fn undo(journal: &mut Journal, plan: &Plan, originals: &Originals) -> Vec<Error> {
+fn undo(journal: &mut Journal, plan: &Plan, originals: &Originals) -> Vec<Error> {
     let (mut failed, mut stuck) = (Vec::new(), Vec::new());
     let begun = journal.begun().to_vec();
     for change in plan.changes.iter().rev().filter(|change| begun.contains(&change.id)) {

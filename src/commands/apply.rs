@@ -6,13 +6,14 @@ use std::path::Path;
 use crate::apply::journal::StateDir;
 use crate::apply::{recover, transaction};
 use crate::assess::{self, Assessment, Limits};
+use crate::baseline::control::Area;
 use crate::baseline::{Baseline, load};
 use crate::change::Effect;
 use crate::cli::{Common, Format};
 use crate::commands::check::assess;
 use crate::commands::{Ending, load_baseline, open_host, output, prompt};
 use crate::error::{Error, ErrorKind, Result};
-use crate::fact::Facts;
+use crate::fact::{Fact, Facts};
 use crate::finding::{FixKind, Status};
 use crate::host::Host;
 use crate::observe;
@@ -173,12 +174,13 @@ pub fn carry_out(
         };
         return Ok(assess::report(facts, assessment, Some(outcome(plan, None, Vec::new(), msg))));
     }
+    let before = facts;
     let mut last: Option<(Facts, Assessment)> = None;
     let mut verify = || {
         let facts = observe::observe(host, baseline)?;
         let limits = Limits { max_risk: common.max_risk.into(), wanted: &|_, _| true };
         let after = assess::assess(baseline, &facts, &limits)?;
-        let open = still_open(plan, &after);
+        let open = still_open(plan, before, &after);
         last = Some((facts, after));
         Ok(open)
     };
@@ -242,20 +244,27 @@ fn with_what_dockerd_keeps(host: &Host, before: &Facts, error: Error) -> Error {
     }
 }
 
-/// What was to be fixed and is not, in words. What waits for something that the user has to do does not count.
-fn still_open(plan: &Plan, after: &Assessment) -> Vec<String> {
+/// What was to be fixed and is not, in words. What harden can't do or see on this host, before and after, does not count: a restart
+/// by hand, and the kernel's audit rules where they are locked or out of sight.
+fn still_open(plan: &Plan, before: &Facts, after: &Assessment) -> Vec<String> {
     let waits = plan.activations.iter().any(|activation| activation.by_hand.is_some());
+    let kernel = &before.audit.kernel;
+    let locked = kernel.known().is_some_and(|kernel| kernel.enabled == 2);
     let planned = |control: &str, target: &str| plan.fixes.iter().any(|fix| fix.control == control && fix.target == target);
     after
         .findings
         .iter()
         .filter(|finding| planned(&finding.control, &finding.target))
         .filter(|finding| match finding.status {
+            Status::Drift if finding.area == Area::Audit && locked => finding.fix.kind != FixKind::Manual,
             Status::Drift => !(waits && finding.fix.kind == FixKind::Manual),
-            Status::Unknown => true,
+            Status::Unknown => !(finding.area == Area::Audit && matches!(kernel, Fact::Unknown(_))),
             Status::Compliant | Status::NotApplicable | Status::Waived => false,
         })
-        .map(|finding| format!("{} ({}): {}", finding.control, finding.target, finding.observed))
+        .map(|finding| {
+            let reason = finding.fix.reason.as_deref().map(|reason| format!(" ({reason})")).unwrap_or_default();
+            format!("{} ({}): {}{reason}", finding.control, finding.target, finding.observed)
+        })
         .collect()
 }
 

@@ -32,7 +32,7 @@ pub fn run(common: &Common, id: Option<&str>, yes: bool, force: bool) -> Result<
     for conflict in &reverse.conflicts {
         let left =
             if conflict.left_alone { "left alone" } else { "put back all the same; what it is now is kept in the transaction" };
-        output::complain(&format!("harden: {} was changed since: {}; {left}", conflict.target, conflict.how));
+        output::note(&format!("{} was changed since: {}; {left}", conflict.target, conflict.how));
     }
     stops_containers(common, &facts, &reverse.plan)?;
     let assessment = Assessment { findings: Vec::new(), plan: reverse.plan };
@@ -56,7 +56,7 @@ pub fn run(common: &Common, id: Option<&str>, yes: bool, force: bool) -> Result<
         outcome.msg = format!("{}; {}", outcome.msg, error.what);
     }
     output::done(&report, common);
-    output::complain(&format!("harden: {error}"));
+    output::note(&error.to_string());
     Ok(Ending::Failed(error.kind))
 }
 

@@ -6,7 +6,7 @@ use crate::fact::{Fact, Facts, KernelAudit};
 use crate::finding::{Outcome, Verdict};
 use crate::formats::rules_d::Gravity;
 use crate::kinds::watch::{audit_missing, not_built};
-use crate::kinds::{Context, not_applicable, unknown, verdict, wrong};
+use crate::kinds::{Context, docker_missing, not_applicable, unknown, verdict, wrong};
 use crate::observe::RULES_DIR;
 
 /// One verdict; of `loadable` one a line that is wrong.
@@ -15,6 +15,9 @@ pub fn judge<'c>(control: &'c Control, want: &AuditStateWant, context: &Context)
         AuditState::Running => "auditd",
         AuditState::Persistent | AuditState::Loadable => RULES_DIR,
     };
+    if let Some(outcome) = docker_missing(context.facts) {
+        return vec![verdict(control, target, outcome, "", "")];
+    }
     if want.is == AuditState::Running
         && let Some((observed, help)) = nothing_to_run(context.facts)
     {
@@ -118,7 +121,7 @@ fn loadable<'c>(control: &'c Control, context: &Context) -> Vec<Verdict<'c>> {
     let needless = context.rules.needless();
     if !needless.is_empty() {
         let twice = crate::plan::count(needless.len(), "rule");
-        let observed = format!("given twice: {twice} of harden's own file stand in another file too");
+        let observed = format!("given twice: harden's own file has {twice} that another file has too");
         let edits = needless.iter().cloned().map(Edit::AuditOnDisk).collect();
         let mut verdict = verdict(control, RULES_DIR, Outcome::Fixable(edits), observed, desired);
         verdict.evidence = needless.iter().map(|rule| format!("given twice: {rule}")).collect();

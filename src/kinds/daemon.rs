@@ -14,6 +14,8 @@ use crate::observe::Observer;
 
 /// The engine's note of being part of a swarm, beneath its data root.
 pub const SWARM_STATE: &str = "swarm/docker-state.json";
+/// The key that makes containers outlive dockerd.
+const LIVE_RESTORE: &str = "live-restore";
 /// What is in force where the engine shows no seccomp profile at all.
 const NO_SECCOMP: &str = "no seccomp";
 
@@ -112,13 +114,20 @@ fn tempered(outcome: Outcome, want: &DaemonWant, key: &KeyWant, setting: &Settin
         return Outcome::Manual(format!("{inside} says the opposite, and dockerd takes one of the two at random; take it out"));
     }
     match &outcome {
-        Outcome::Fixable(edits) => match (unmet(want, key, context), &key.fix) {
-            (Some(reason), _) => Outcome::Manual(reason),
-            (None, KeyFix::Manual(reason)) if edits.contains(&Edit::Activate(Action::DockerRestart)) => {
-                Outcome::Manual(reason.clone())
+        Outcome::Fixable(edits) => {
+            let edited = key.member.is_none() && edits.iter().any(|edit| matches!(edit, Edit::DaemonKey { .. }));
+            // What is changed in one place only would be contradicted in the other.
+            if let Some((inside, _)) = context.effective.wrapped_too(&key.name).filter(|_| edited) {
+                return Outcome::Manual(format!("{inside} says the same, and dockerd would heed it; take it out first"));
             }
-            _ => outcome,
-        },
+            match (unmet(want, key, context), &key.fix) {
+                (Some(reason), _) => Outcome::Manual(reason),
+                (None, KeyFix::Manual(reason)) if edits.contains(&Edit::Activate(Action::DockerRestart)) => {
+                    Outcome::Manual(reason.clone())
+                }
+                _ => outcome,
+            }
+        }
         Outcome::Compliant { .. } => match not_seen(key, setting, context) {
             Some(why) => Outcome::Unknown(why),
             None => outcome,
@@ -207,9 +216,6 @@ fn activate(key: &KeyWant, setting: &Setting, live: Option<&Value>, context: &Co
     if let (KeyFix::Manual(reason), Action::DockerRestart) = (&key.fix, action) {
         return Outcome::Manual(reason.clone());
     }
-    if live.and_then(Value::as_str) == Some(NO_SECCOMP) {
-        return Outcome::Manual("no restart helps: it takes a kernel and an engine that are built with seccomp".into());
-    }
     if key.live == Some(Live::BridgeIcc) && running_containers(context) > 0 {
         return Outcome::Manual("it takes effect when dockerd next starts without running containers".into());
     }
@@ -238,6 +244,19 @@ fn restart(facts: &Facts) -> Outcome {
         Some(how) => Outcome::Manual(format!("it takes effect at the next start of dockerd; {how}")),
         None => Outcome::Fixable(vec![Edit::Activate(Action::DockerRestart)]),
     }
+}
+
+/// Whether carrying out the fix of a verdict, by a reload, makes containers outlive the restart after it.
+pub fn switches_live_restore_on(verdict: &Verdict) -> bool {
+    let Outcome::Fixable(edits) = &verdict.outcome else { return false };
+    edits.iter().any(|edit| match edit {
+        Edit::DaemonKey { edit, activation: Some(Action::DockerReload), .. } => {
+            edit.path == [LIVE_RESTORE] && edit.op == Op::Set(Value::Bool(true))
+        }
+        // It is in the file already.
+        Edit::Activate(Action::DockerReload) => verdict.target == LIVE_RESTORE,
+        _ => false,
+    })
 }
 
 /// How the user restarts dockerd where harden can't; `None` when it can.
