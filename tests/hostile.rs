@@ -77,14 +77,13 @@ impl Canaries {
         let mut all = self.outside.snapshot();
         let within = tree.snapshot().0.into_iter().filter(|(path, _)| path.starts_with("/srv/canary"));
         all.0.extend(within);
-        // The change time tells of every touch, also one that was taken back; making a hard link is one, so they come before.
+        // The change time tells of every touch, also one that was taken back; so does that of a hard link which is renamed.
         let files =
             [self.within.clone(), self.outside.at("/canary")].into_iter().flat_map(|folder| fs::read_dir(folder).unwrap());
-        let times = files.map(|file| {
-            let path = file.unwrap().path();
-            let meta = fs::symlink_metadata(&path).unwrap();
-            (path, meta.ctime().unsigned_abs() * 1_000_000_000 + meta.ctime_nsec().unsigned_abs())
-        });
+        let times = files.map(|file| file.unwrap().path()).map(|path| (fs::symlink_metadata(&path).unwrap(), path));
+        let times = times
+            .filter(|(meta, _)| meta.nlink() == 1)
+            .map(|(meta, path)| (path, meta.ctime().unsigned_abs() * 1_000_000_000 + meta.ctime_nsec().unsigned_abs()));
         let mut times: Vec<_> = times.collect();
         times.sort();
         (all, times)
