@@ -8,7 +8,7 @@ use serde_json::json;
 
 const CONFIG: &str = "/etc/docker/daemon.json";
 const RULES: &str = "/etc/audit/rules.d/50-harden-docker.rules";
-const DROP_IN: &str = "/etc/systemd/system/docker.socket.d/50-harden.conf";
+const DROP_IN: &str = "/etc/systemd/system/docker.socket.d/zz-harden.conf";
 
 /// Checks that everything about audit in the kernel is unknown, with the reason: a container can't reach it.
 fn assert_audit_unknown(report: &Report) {
