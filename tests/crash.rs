@@ -15,7 +15,7 @@ use common::sides::{APPLY, CONFIG, Side, Sides, scene, states, strace, tidy, tim
 use common::{BASELINES, Ran, STATE_DIR, Tree};
 use serde_json::Value;
 
-const DROP_IN: &str = "/etc/systemd/system/docker.socket.d/50-harden.conf";
+const DROP_IN: &str = "/etc/systemd/system/docker.socket.d/zz-harden.conf";
 const RULES: &str = "/etc/audit/rules.d/50-harden-docker.rules";
 /// What a kill can come before: all that writes, and what opens.
 const KILLED: [&str; 17] = [

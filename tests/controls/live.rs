@@ -497,7 +497,7 @@ pub const LIVE: &[Live] = &[
             "on, with auditd connected",
             "start auditd (`systemctl enable --now auditd`), and look for audit=0 on the kernel's command line",
         )],
-        also: &[],
+        also: &["audit-rules-loadable kernel audit"],
         changes: &[],
         activations: &[],
     },
@@ -720,7 +720,7 @@ pub const LIVE: &[Live] = &[
         also: &[],
         changes: &[
             "create /etc/systemd/system/docker.socket.d: create the directory",
-            "create /etc/systemd/system/docker.socket.d/50-harden.conf: set SocketMode=0660",
+            "create /etc/systemd/system/docker.socket.d/zz-harden.conf: set SocketMode=0660",
         ],
         activations: &["systemd-reload: systemd reads its units again; interrupts nothing"],
     },
