@@ -152,11 +152,15 @@ fn meta(image: &FileImage) -> Meta {
 
 /// Puts everything back after a failure, and says what happened.
 fn put_back(journal: &mut Journal, run: &Run, originals: &Originals, activated: &[Action], error: Error) -> Error {
+    let untouched = journal.begun().is_empty() && activated.is_empty();
     let stuck = back(journal, run.host, run.plan, originals, activated);
     let place = journal.path().display().to_string();
     if stuck.is_empty() {
         let _ = journal.append(&Record::Closed { outcome: "undone".into() });
-        return Error { what: format!("{}; everything was put back", error.what), ..error };
+        return match untouched {
+            true => nothing_changed(error),
+            false => Error { what: format!("{}; everything was put back", error.what), ..error },
+        };
     }
     let _ = journal.append(&Record::Closed { outcome: STUCK.into() });
     Error {
