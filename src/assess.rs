@@ -1,5 +1,7 @@
 //! Judging a host by a baseline: facts in; findings and plan out.
 
+use serde_json::Value;
+
 use crate::baseline::Baseline;
 use crate::baseline::control::Risk;
 use crate::change::{Action, Edit, Effect, FileImage};
@@ -15,6 +17,8 @@ use crate::report::{self, BaselineRef, ChangeView, Report, RunOutcome, Summary};
 
 /// The variable that holds the key of harden's own audit rules.
 const AUDIT_KEY: &str = "audit.key";
+
+const LIVE_RESTORE: &str = "live-restore";
 
 /// How far fixing may go.
 pub struct Limits<'a> {
@@ -54,7 +58,7 @@ pub fn assess(baseline: &Baseline, facts: &Facts, limits: &Limits) -> Result<Ass
                 && (limits.wanted)(&verdict.control.id, &verdict.target)
         })
         .collect();
-    let restart = restart_risk(wanted.iter().map(|&index| &verdicts[index]), facts);
+    let restart = restart_risk(wanted.iter().map(|&index| &verdicts[index]), &context);
     let chosen: Vec<usize> = wanted.into_iter().filter(|&index| risk(&verdicts[index], restart) <= limits.max_risk).collect();
     let reference = BaselineRef { name: baseline.name.clone(), digest: baseline.digest.clone() };
     let folded = plan::fold(&verdicts, &chosen, &context, reference, now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())?;
@@ -88,25 +92,31 @@ pub fn assess(baseline: &Baseline, facts: &Facts, limits: &Limits) -> Result<Ass
     Ok(Assessment { findings, plan: folded.plan })
 }
 
-/// What restarting dockerd means on this host now: containers stop unless live-restore is on, or goes on before the restart.
-fn restart_risk<'v, 'c: 'v>(mut wanted: impl Iterator<Item = &'v Verdict<'c>>, facts: &Facts) -> Risk {
-    if facts.daemon.process.is_absent() {
+/// What restarting dockerd means on this host now: containers stop unless live-restore is on in the dockerd that stops (or is switched
+/// on before) and in the configuration of the one that starts.
+fn restart_risk<'v, 'c: 'v>(wanted: impl Iterator<Item = &'v Verdict<'c>>, context: &Context) -> Risk {
+    let daemon = &context.facts.daemon;
+    if daemon.process.is_absent() {
         return Risk::Restart;
     }
     // What runs can't be told: containers may.
-    let Some(api) = facts.daemon.api.known() else { return Risk::Disruptive };
-    let switched_on = |edit: &Edit| match edit {
-        Edit::DaemonKey { edit, activation: Some(Action::DockerReload), .. } => {
-            edit.path == ["live-restore"] && edit.op == Op::Set(serde_json::Value::Bool(true))
-        }
-        _ => false,
-    };
-    let planned = wanted.any(|verdict| matches!(&verdict.outcome, Outcome::Fixable(edits) if edits.iter().any(switched_on)));
-    match (api.containers_running, api.live_restore) {
-        (Some(0), _) | (_, Some(true)) => Risk::Restart,
-        _ if planned => Risk::Restart,
-        _ => Risk::Disruptive,
-    }
+    let Some(api) = daemon.api.known() else { return Risk::Disruptive };
+    let on = Value::Bool(true);
+    let edits: Vec<&Edit> = wanted
+        .filter(|verdict| verdict.target == LIVE_RESTORE)
+        .filter_map(|verdict| match &verdict.outcome {
+            Outcome::Fixable(edits) => Some(edits),
+            _ => None,
+        })
+        .flatten()
+        .collect();
+    let written = edits.iter().any(|edit| matches!(edit, Edit::DaemonKey { edit, .. } if edit.op == Op::Set(on.clone())));
+    let reloaded = edits.iter().any(|edit| {
+        matches!(edit, Edit::DaemonKey { activation: Some(Action::DockerReload), .. } | Edit::Activate(Action::DockerReload))
+    });
+    let configured = context.effective.setting(LIVE_RESTORE, None).value == Some(on) || written;
+    let in_force = api.live_restore == Some(true) || reloaded;
+    if api.containers_running == Some(0) || (configured && in_force) { Risk::Restart } else { Risk::Disruptive }
 }
 
 /// The risk of fixing one finding on this host: the control's own, or that of the restart it needs.

@@ -107,6 +107,18 @@ fn a_restart_that_stops_containers_is_planned_only_where_that_is_allowed() {
     let without = assessed(&facts, both, &chosen);
     assert_eq!(actions(&without), []);
     assert_eq!(without.plan.changes, Vec::<Change>::new());
+    // It is on, and stays on; or it is on, but would not be after the restart.
+    let mut on = host(r#"{"log-level": "debug", "live-restore": true}"#);
+    (api(&mut on).containers_running, api(&mut on).live_restore) = (Some(2), Some(true));
+    assert_eq!(actions(&all(&on, "daemon-log-level-info")), [Action::DockerRestart]);
+    api(&mut facts).live_restore = Some(true);
+    assert_eq!(actions(&all(&facts, "daemon-log-level-info")), []);
+    assert_eq!(actions(&all(&facts, both)), [Action::DockerRestart]);
+    api(&mut facts).live_restore = Some(false);
+    // It is written down, and a reload is all that is missing.
+    api(&mut on).live_restore = Some(false);
+    assert_eq!(actions(&all(&on, "daemon-log-level-info")), []);
+    assert_eq!(actions(&all(&on, both)), [Action::DockerReload, Action::DockerRestart]);
     // A swarm refuses live-restore.
     api(&mut facts).swarm_state = Some("active".into());
     assert_eq!(actions(&all(&facts, both)), []);

@@ -16,7 +16,9 @@ pub fn unfinished(host: &Host, state: &StateDir, progress: &mut dyn FnMut(&str))
         progress(&format!("undoing the unfinished transaction {}", journal.id()));
         let originals = journal.originals().clone();
         let mut stuck = transaction::undo(&mut journal, &plan, &originals);
-        stuck.extend(transaction::reactivate(host, journal.activated()));
+        let (failed, note) = transaction::reactivate(host, journal.activated());
+        stuck.extend(failed);
+        note.iter().for_each(|note| progress(note));
         let outcome = if stuck.is_empty() { "undone" } else { "stuck" };
         journal.append(&Record::Closed { outcome: outcome.into() })?;
         if let Some(error) = Error::all(stuck) {

@@ -22,6 +22,8 @@ pub struct Run<'a> {
     pub host: &'a Host,
     /// The plan.
     pub plan: &'a Plan,
+    /// Whether a restart of dockerd may stop containers.
+    pub may_stop_containers: bool,
     /// Called before each step with what is about to happen, for progress on a terminal.
     pub progress: &'a mut dyn FnMut(&str),
     /// Looks again: the findings that were to be fixed and are not, in words.
@@ -57,6 +59,9 @@ fn carry_out(journal: &mut Journal, run: &mut Run, activated: &mut Vec<Action>) 
     for activation in plan.activations.iter().filter(|activation| activation.by_hand.is_none()) {
         crate::signal::check()?;
         (run.progress)(&activation.reason);
+        if activation.action == Action::DockerRestart && !run.may_stop_containers {
+            refuse_to_stop_containers(run.host)?;
+        }
         journal.append(&Record::Activating { action: activation.action })?;
         activated.push(activation.action);
         activate::activate(run.host, activation.action)?;
@@ -68,6 +73,16 @@ fn carry_out(journal: &mut Journal, run: &mut Run, activated: &mut Vec<Action>) 
         return Ok(());
     }
     Err(Error::failure(format!("not in force afterwards: {}", failed.join("; "))))
+}
+
+/// Containers may have been started, or live-restore switched off, since the plan was made.
+fn refuse_to_stop_containers(host: &Host) -> Result<()> {
+    let why = match activate::stopped_by_restart(host) {
+        Some(0) => return Ok(()),
+        Some(n) => format!("restarting dockerd now would stop {}", crate::plan::count(n as usize, "container")),
+        None => "dockerd does not say what runs, so restarting it might stop containers".to_owned(),
+    };
+    Err(Error::failure(why).help("switch live-restore on first, or allow it with --max-risk disruptive"))
 }
 
 /// Reads every original before anything is touched, and refuses a plan that no longer fits.
@@ -147,11 +162,13 @@ fn meta(image: &FileImage) -> Meta {
 /// Puts everything back after a failure, and says what happened.
 fn put_back(journal: &mut Journal, run: &Run, originals: &Originals, activated: &[Action], error: Error) -> Error {
     let mut stuck = undo(journal, run.plan, originals);
-    stuck.extend(reactivate(run.host, activated));
+    let (failed, note) = reactivate(run.host, activated);
+    stuck.extend(failed);
+    let note = note.map(|note| format!("; {note}")).unwrap_or_default();
     let place = journal.path().display().to_string();
     if stuck.is_empty() {
         let _ = journal.append(&Record::Closed { outcome: "undone".into() });
-        return Error { what: format!("{}; everything was put back", error.what), ..error };
+        return Error { what: format!("{}; everything was put back{note}", error.what), ..error };
     }
     let _ = journal.append(&Record::Closed { outcome: "stuck".into() });
     Error {
@@ -162,16 +179,31 @@ fn put_back(journal: &mut Journal, run: &Run, originals: &Originals, activated: 
     }
 }
 
-/// Puts the old state in force again, where the new one was put in force; returns what failed.
-pub fn reactivate(host: &Host, activated: &[Action]) -> Vec<Error> {
+/// Puts the old state in force again, where the new one was put in force; returns what failed, and what is left to the user.
+///
+/// A dockerd that runs is not restarted if that stops containers: going back must not do what going forward would not.
+pub fn reactivate(host: &Host, activated: &[Action]) -> (Vec<Error>, Option<String>) {
+    let (mut failed, mut note) = (Vec::new(), None);
     // A restart reads everything; a dockerd that did not survive one can't be told to reload.
     let restarted = activated.contains(&Action::DockerRestart);
-    let needed = |action: &&Action| match action {
-        Action::AuditLoad => false,
-        Action::DockerReload => !restarted,
-        Action::SystemdReload | Action::DockerRestart => true,
-    };
-    activated.iter().filter(needed).filter_map(|action| activate::activate(host, *action).err()).collect()
+    for action in activated {
+        match action {
+            Action::AuditLoad => continue,
+            Action::DockerReload if restarted => continue,
+            // Its next start reads the old file.
+            Action::DockerReload if host.find_dockerd(None, true).is_absent() => continue,
+            Action::DockerRestart => {
+                if let Some(n @ 1..) = activate::stopped_by_restart(host) {
+                    let n = crate::plan::count(n as usize, "container");
+                    note = Some(format!("dockerd keeps the new settings until it is restarted, which would stop {n} now"));
+                    continue;
+                }
+            }
+            Action::SystemdReload | Action::DockerReload => {}
+        }
+        failed.extend(activate::activate(host, *action).err());
+    }
+    (failed, note)
 }
 
 /// Undoes what was done, newest first; continues past failures and returns them all.

@@ -6,6 +6,7 @@ use std::path::Path;
 use crate::apply::journal::StateDir;
 use crate::apply::{recover, transaction};
 use crate::assess::{self, Assessment, Limits};
+use crate::baseline::control::Risk;
 use crate::baseline::{Baseline, load};
 use crate::change::Effect;
 use crate::cli::{Common, Format};
@@ -215,7 +216,8 @@ fn execute(
     crate::signal::hold();
     let mut journal = state.begin(&transaction_id())?;
     let (id, originals) = (journal.id().to_owned(), journal.path().display().to_string());
-    let run = transaction::Run { host, plan, progress: &mut |text| progress(common, text), verify };
+    let may_stop_containers = Risk::from(common.max_risk) == Risk::Disruptive;
+    let run = transaction::Run { host, plan, may_stop_containers, progress: &mut |text| progress(common, text), verify };
     let activated = transaction::run(&mut journal, run)?;
     // Old ones are only in the way; that they could not be taken away is no failure of this run.
     let _ = state.prune();
