@@ -14,7 +14,7 @@ use crate::commands::check::assess;
 use crate::commands::{Ending, load_baseline, open_host, output, prompt};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fact::Facts;
-use crate::finding::{FixKind, Status};
+use crate::finding::{Finding, FixKind, Status};
 use crate::host::Host;
 use crate::observe;
 use crate::plan::Plan;
@@ -247,18 +247,26 @@ fn with_what_dockerd_keeps(host: &Host, before: &Facts, error: Error) -> Error {
 /// What was to be fixed and is not, in words. What waits for something that the user has to do does not count.
 fn still_open(plan: &Plan, after: &Assessment) -> Vec<String> {
     let waits = plan.activations.iter().any(|activation| activation.by_hand.is_some());
-    let planned = |control: &str, target: &str| plan.fixes.iter().any(|fix| fix.control == control && fix.target == target);
-    after
-        .findings
-        .iter()
-        .filter(|finding| planned(&finding.control, &finding.target))
-        .filter(|finding| match finding.status {
-            Status::Drift => !(waits && finding.fix.kind == FixKind::Manual),
-            Status::Unknown => true,
-            Status::Compliant | Status::NotApplicable | Status::Waived => false,
-        })
-        .map(|finding| format!("{} ({}): {}", finding.control, finding.target, finding.observed))
-        .collect()
+    let open = |finding: &&Finding| match finding.status {
+        Status::Drift => !(waits && finding.fix.kind == FixKind::Manual),
+        Status::Unknown => true,
+        Status::Compliant | Status::NotApplicable | Status::Waived => false,
+    };
+    let mut found: Vec<&Finding> = Vec::new();
+    for fix in &plan.fixes {
+        let of_control = || after.findings.iter().filter(|finding| finding.control == fix.control);
+        match of_control().find(|finding| finding.target == fix.target) {
+            Some(finding) => found.extend(Some(finding).filter(open)),
+            // What was fixed goes by another name now, or the control could not even be asked about it.
+            None => found.extend(of_control().filter(open)),
+        }
+    }
+    found.dedup();
+    let reason = |finding: &Finding| match finding.status {
+        Status::Unknown => finding.fix.reason.clone().unwrap_or_default(),
+        _ => finding.observed.clone(),
+    };
+    found.iter().map(|finding| format!("{} ({}): {}", finding.control, finding.target, reason(finding))).collect()
 }
 
 fn outcome(plan: &Plan, transaction: Option<String>, activated: Vec<crate::change::Action>, msg: &str) -> RunOutcome {
@@ -282,4 +290,42 @@ fn outcome(plan: &Plan, transaction: Option<String>, activated: Vec<crate::chang
 /// Sorts by time; the process id keeps two of the same second apart.
 fn transaction_id() -> String {
     format!("{}-{}", jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ"), std::process::id())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::FixRef;
+    use crate::render::samples;
+
+    #[test]
+    fn what_can_no_longer_be_asked_about_is_open() {
+        let planned = |fixes: Vec<FixRef>| Plan {
+            schema: String::new(),
+            tool_version: String::new(),
+            created: String::new(),
+            hostname: String::new(),
+            root: String::new(),
+            baseline: crate::report::BaselineRef { name: String::new(), digest: String::new() },
+            undoes: None,
+            fixes,
+            changes: Vec::new(),
+            activations: Vec::new(),
+            withheld: Vec::new(),
+        };
+        let mut after = Assessment { findings: samples::drift().findings, plan: planned(Vec::new()) };
+        after.findings.retain(|finding| finding.control == "daemon-log-limits");
+        let plan = |target: &str| planned(vec![FixRef { control: "daemon-log-limits".into(), target: target.into() }]);
+        assert_eq!(still_open(&plan("log-opts.max-file"), &after), ["daemon-log-limits (log-opts.max-file): 1"]);
+        after.findings[1].status = Status::Compliant;
+        assert_eq!(still_open(&plan("log-opts.max-file"), &after), Vec::<String>::new());
+        // daemon.json can't be read any more: the control says so once, of its first key.
+        after.findings.truncate(1);
+        after.findings[0].status = Status::Unknown;
+        after.findings[0].fix.reason = Some("it is a directory".into());
+        assert_eq!(
+            still_open(&plan("log-opts.max-file"), &after),
+            ["daemon-log-limits (log-opts.max-size): it is a directory"]
+        );
+    }
 }
