@@ -310,3 +310,30 @@ fn trap_13_a_wrapped_boolean_makes_the_outer_one_uncertain() {
     let facts = host(r#"{"iptables": true, "filter": {"iptables": true}}"#);
     assert!(all(&facts, "daemon-iptables-enabled").findings.iter().all(|finding| finding.status == Status::Compliant));
 }
+
+#[test]
+fn flags_are_half_of_what_contradicts() {
+    let with_flag = |daemon_json: &str, flag: &str| {
+        let mut facts = host(daemon_json);
+        if let Fact::Known(process) = &mut facts.daemon.process {
+            process.argv.push(flag.into());
+        }
+        facts
+    };
+    // ip6tables needs experimental before engine 27: dockerd would not come back without it.
+    let facts = with_flag(r#"{"experimental": true}"#, "--ip6tables");
+    let reason = told(&all(&facts, "daemon-config-valid"));
+    assert_eq!(reason, "Compliant None");
+    let baseline = crate::baseline::load("essential", &[]).and_then(|all| all.select(&["daemon-experimental-off".into()], &[]));
+    let assessment = assess(&baseline.unwrap(), &facts, &Limits { max_risk: Risk::Restart, wanted: &|_, _| true }).unwrap();
+    assert_eq!(actions(&assessment), []);
+    assert_eq!(
+        told(&assessment),
+        "Drift Manual: withheld: dockerd would still refuse /etc/docker/daemon.json: line 1: `ip6tables` needs `experimental` before \
+         engine 27.0; unless a flag sets that, dockerd refuses to start.; mend that first"
+    );
+    // The flag that solves it.
+    let facts = with_flag(r#"{"ip6tables": true}"#, "--experimental");
+    assert_eq!(told(&all(&facts, "daemon-config-valid")), "Compliant None");
+    assert!(told(&all(&host(r#"{"ip6tables": true}"#), "daemon-config-valid")).starts_with("Drift Manual"));
+}

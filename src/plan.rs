@@ -14,7 +14,7 @@ use crate::fact::{Content, Fact, FileFact, FileKind, ServiceManager};
 use crate::finding::{Outcome, Verdict};
 use crate::formats::audit_rule::Rule;
 use crate::formats::daemon_json::{self, Document, Op};
-use crate::formats::{daemon_lint, rules_d, unit_file};
+use crate::formats::{rules_d, unit_file};
 use crate::kinds::effective::ConfigFile;
 use crate::kinds::{Context, daemon, daemon_config};
 use crate::observe::RULES_DIR;
@@ -440,14 +440,21 @@ impl Folding<'_, '_, '_> {
 
     /// Whether dockerd would start with this file and its flags, as far as they tell.
     fn accepted(&self, path: &str, document: &Document) -> Result<(), String> {
-        let fatal = daemon_lint::lint(document, self.context.effective.version).into_iter().find(|lint| lint.fatal);
+        let fatal = daemon_config::lints(document, self.context).into_iter().find(|lint| lint.fatal);
         if let Some(fatal) = fatal {
             return Err(format!("dockerd would still refuse {path}: line {}: {}; mend that first", fatal.line, fatal.what));
         }
-        match daemon_config::conflicts(self.context).first() {
-            Some(key) => {
-                Err(format!("dockerd would still refuse {path}: `{key}` is also given as a flag; take one of them away first"))
-            }
+        if let Some(key) = daemon_config::conflicts(self.context).first() {
+            return Err(format!(
+                "dockerd would still refuse {path}: `{key}` is also given as a flag; take one of them away first"
+            ));
+        }
+        let missing = self.context.effective.unit.iter().flat_map(|(exec, _)| &exec.missing_env_files).next();
+        match missing.filter(|_| self.context.facts.host.live) {
+            Some(file) => Err(format!(
+                "systemd would not start dockerd: {} names {}, which does not exist; mend that first",
+                file.origin, file.path
+            )),
             None => Ok(()),
         }
     }
