@@ -1,7 +1,5 @@
 //! Judging a host by a baseline: facts in; findings and plan out.
 
-use serde_json::Value;
-
 use crate::baseline::Baseline;
 use crate::baseline::control::Risk;
 use crate::change::{Action, Edit, Effect, FileImage};
@@ -9,16 +7,14 @@ use crate::error::Result;
 use crate::fact::Facts;
 use crate::finding::{Finding, Fix, FixKind, Outcome, Status, Verdict};
 use crate::formats::audit_rule::Rule;
-use crate::formats::daemon_json::Op;
-use crate::kinds::{self, Context};
+use crate::formats::{mask, rules_d};
+use crate::kinds::{self, Context, daemon};
 use crate::plan::{self, Folded, Plan};
 use crate::render::diff;
 use crate::report::{self, BaselineRef, ChangeView, Report, RunOutcome, Summary};
 
 /// The variable that holds the key of harden's own audit rules.
 const AUDIT_KEY: &str = "audit.key";
-
-const LIVE_RESTORE: &str = "live-restore";
 
 /// How far fixing may go.
 pub struct Limits<'a> {
@@ -92,31 +88,16 @@ pub fn assess(baseline: &Baseline, facts: &Facts, limits: &Limits) -> Result<Ass
     Ok(Assessment { findings, plan: folded.plan })
 }
 
-/// What restarting dockerd means on this host now: containers stop unless live-restore is on in the dockerd that stops (or is switched
-/// on before) and in the configuration of the one that starts.
+/// What restarting dockerd means on this host now, given the verdicts that are fixed.
 fn restart_risk<'v, 'c: 'v>(wanted: impl Iterator<Item = &'v Verdict<'c>>, context: &Context) -> Risk {
-    let daemon = &context.facts.daemon;
-    if daemon.process.is_absent() {
+    let facts = context.facts;
+    if facts.daemon.process.is_absent() {
         return Risk::Restart;
     }
     // What runs can't be told: containers may.
-    let Some(api) = daemon.api.known() else { return Risk::Disruptive };
-    let on = Value::Bool(true);
-    let edits: Vec<&Edit> = wanted
-        .filter(|verdict| verdict.target == LIVE_RESTORE)
-        .filter_map(|verdict| match &verdict.outcome {
-            Outcome::Fixable(edits) => Some(edits),
-            _ => None,
-        })
-        .flatten()
-        .collect();
-    let written = edits.iter().any(|edit| matches!(edit, Edit::DaemonKey { edit, .. } if edit.op == Op::Set(on.clone())));
-    let reloaded = edits.iter().any(|edit| {
-        matches!(edit, Edit::DaemonKey { activation: Some(Action::DockerReload), .. } | Edit::Activate(Action::DockerReload))
-    });
-    let configured = context.effective.setting(LIVE_RESTORE, None).value == Some(on) || written;
-    let in_force = api.live_restore == Some(true) || reloaded;
-    if api.containers_running == Some(0) || (configured && in_force) { Risk::Restart } else { Risk::Disruptive }
+    let Some(api) = facts.daemon.api.known() else { return Risk::Disruptive };
+    let safe = api.containers_running == Some(0) || daemon::containers_survive(wanted, context);
+    if safe { Risk::Restart } else { Risk::Disruptive }
 }
 
 /// The risk of fixing one finding on this host: the control's own, or that of the restart it needs.
@@ -140,7 +121,8 @@ fn finding(verdict: &Verdict, index: usize, folded: &Folded, chosen: bool, (risk
         Outcome::Unknown(reason) => (Status::Unknown, fix(FixKind::None, Some(reason.clone()))),
         Outcome::Manual(reason) => (Status::Drift, fix(FixKind::Manual, Some(reason.clone()))),
         Outcome::Fixable(_) if risk > max_risk => {
-            let reason = format!("its fix is {}; allow it with --max-risk {}", name(risk), name(risk));
+            let does = if risk == Risk::Restart { "restarts dockerd" } else { "is disruptive" };
+            let reason = format!("its fix {does}; allow it with --max-risk {}", name(risk));
             (Status::Drift, fix(FixKind::Manual, Some(reason)))
         }
         Outcome::Fixable(_) => match folded.withheld_of.get(&index) {
@@ -244,13 +226,16 @@ fn sides(effect: &Effect) -> (String, String) {
         Effect::File { path, before, after } => {
             let metadata = |image: &FileImage| format!("mode {:04o}, owner {}:{}", image.mode, image.uid, image.gid);
             let changed = before.as_ref().map(metadata) != after.as_ref().map(metadata);
+            // Where only owner or mode change, the content is nobody's business: it may be a key.
+            let content = |image: &Option<FileImage>| image.as_ref().and_then(|image| image.content.clone());
+            let rewritten = content(before) != content(after);
             let side = |image: &FileImage| {
                 let mut text = String::new();
                 if changed {
                     text.push_str(&metadata(image));
                     text.push('\n');
                 }
-                if let Some(content) = &image.content {
+                if let Some(content) = image.content.as_ref().filter(|_| rewritten) {
                     text.push_str(&shown(path, &content.0));
                 }
                 text
@@ -260,10 +245,15 @@ fn sides(effect: &Effect) -> (String, String) {
     }
 }
 
-/// A file's content for display: daemon.json may hold tokens and passwords.
+/// A file's content for display. Whatever is no audit rule, unit or table of containerd's is dockerd's configuration, whatever its
+/// name; all but the rules may hold tokens and passwords.
 fn shown(path: &str, content: &[u8]) -> String {
     let text = String::from_utf8_lossy(content);
-    if path.ends_with(".json") { crate::formats::mask::mask(&text) } else { text.into_owned() }
+    match path.rsplit('/').next().unwrap_or_default() {
+        rules_d::OWN_FILE => text.into_owned(),
+        plan::DROP_IN | "config.toml" => text.split_inclusive('\n').map(mask::mask_text).collect(),
+        _ => mask::mask(&text),
+    }
 }
 
 #[cfg(test)]

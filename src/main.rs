@@ -10,9 +10,12 @@ fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            let _ = error.print();
-            let asked = matches!(error.kind(), ClapError::DisplayHelp | ClapError::DisplayVersion);
-            return if asked { ExitCode::SUCCESS } else { ExitCode::from(harden::error::ErrorKind::Usage.exit_code()) };
+            if matches!(error.kind(), ClapError::DisplayHelp | ClapError::DisplayVersion) {
+                let _ = error.print();
+                return ExitCode::SUCCESS;
+            }
+            harden::commands::unreadable(&error);
+            return ExitCode::from(harden::error::ErrorKind::Usage.exit_code());
         }
     };
     ExitCode::from(harden::commands::run(cli))

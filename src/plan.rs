@@ -509,14 +509,14 @@ impl Folding<'_, '_, '_> {
                 verdicts.iter().filter_map(|verdict| self.changes_of.get(verdict)).flatten().cloned().collect();
             changes.sort_by_key(|id| id[1..].parse::<u32>().unwrap_or(0));
             changes.dedup();
-            let (reason, by_hand) = self.describe(action, &changes);
+            let (reason, by_hand) = self.describe(action, actions, &changes);
             activations.push(Activation { action, reason, changes, by_hand });
         }
         activations
     }
 
     /// What an activation does and interrupts, and what to type where harden can't do it.
-    fn describe(&self, action: Action, changes: &[String]) -> (String, Option<String>) {
+    fn describe(&self, action: Action, actions: &BTreeMap<Action, Vec<usize>>, changes: &[String]) -> (String, Option<String>) {
         let facts = self.context.facts;
         match action {
             Action::AuditLoad => ("adds the missing audit rules to the kernel; interrupts nothing".into(), None),
@@ -529,12 +529,12 @@ impl Folding<'_, '_, '_> {
             },
             Action::DockerReload => ("SIGHUP to dockerd: it reads its configuration again; interrupts nothing".into(), None),
             Action::DockerRestart => {
-                let containers = facts.daemon.api.known().and_then(|api| api.containers_running).unwrap_or(0);
-                let what = match containers {
-                    0 => "restarts dockerd; no container is running".to_owned(),
-                    n => {
+                let what = match facts.daemon.api.known().and_then(|api| api.containers_running) {
+                    None => "restarts dockerd, which may stop containers: what runs is not known".to_owned(),
+                    Some(0) => "restarts dockerd; no container is running".to_owned(),
+                    Some(n) => {
                         let containers = count(n as usize, "container");
-                        match self.live_restore() {
+                        match self.containers_survive(actions) {
                             true => format!("restarts dockerd; {containers} running and keep running by live-restore"),
                             false => format!("restarts dockerd, which stops {containers}: live-restore is off"),
                         }
@@ -548,21 +548,11 @@ impl Folding<'_, '_, '_> {
 }
 
 impl Folding<'_, '_, '_> {
-    /// Whether live-restore is on before a restart: it is already, or the reload before switches it on.
-    fn live_restore(&self) -> bool {
-        let on = self.context.facts.daemon.api.known().and_then(|api| api.live_restore);
-        let key = &["live-restore".to_owned()][..];
-        let switched_on = |edit: &Edit| match edit {
-            Edit::DaemonKey { edit, activation: Some(Action::DockerReload), .. } => {
-                edit.path == key && edit.op == Op::Set(serde_json::Value::Bool(true))
-            }
-            _ => false,
-        };
-        on == Some(true)
-            || self.changes_of.keys().any(|&index| match &self.verdicts[index].outcome {
-                Outcome::Fixable(edits) => edits.iter().any(switched_on),
-                _ => false,
-            })
+    /// Whether containers outlive the restart that this plan comes to.
+    fn containers_survive(&self, actions: &BTreeMap<Action, Vec<usize>>) -> bool {
+        let reloaded = actions.get(&Action::DockerReload).into_iter().flatten();
+        let fixed = self.changes_of.keys().chain(reloaded).filter(|index| !self.withheld_of.contains_key(index));
+        daemon::containers_survive(fixed.map(|&index| &self.verdicts[index]), self.context)
     }
 }
 

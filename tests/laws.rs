@@ -392,28 +392,28 @@ fn grow(twists: &[Twist]) -> Tree {
             Twist::File(path, text) => {
                 tree.remove(path).file(path, &text.0, 0o644);
             }
-            Twist::Gone(path) => drop(tree.remove(path)),
+            Twist::Gone(path) => _ = tree.remove(path),
             Twist::Moved(path, to, target) if (is_file || is_dir) && !tree.exists(to) => {
                 std::fs::create_dir_all(tree.at(&parent(to))).unwrap();
                 std::fs::rename(tree.at(path), tree.at(to)).unwrap();
                 tree.link(path, target);
             }
-            Twist::Link(path, target) if !is_dir => drop(tree.remove(path).link(path, target)),
-            Twist::Mode(path, mode) if is_file || is_dir => drop(tree.chmod(path, *mode)),
-            Twist::Owner(path, uid, gid) if kind.is_some() => drop(tree.chown(path, *uid, *gid)),
+            Twist::Link(path, target) if !is_dir => _ = tree.remove(path).link(path, target),
+            Twist::Mode(path, mode) if is_file || is_dir => _ = tree.chmod(path, *mode),
+            Twist::Owner(path, uid, gid) if kind.is_some() => _ = tree.chown(path, *uid, *gid),
             Twist::HardLink(path) if is_file => {
                 let other = tree.at("/etc/second-name");
                 let _ = std::fs::remove_file(&other);
                 std::fs::hard_link(tree.at(path), other).unwrap();
             }
-            Twist::Acl(path) if is_file => drop(tree.set_xattr(path, "system.posix_acl_access", &common::acl_for_user_1000())),
-            Twist::Attribute(path) if is_file || is_dir => drop(tree.set_xattr(path, "user.mine", b"\xff1")),
+            Twist::Acl(path) if is_file => _ = tree.set_xattr(path, "system.posix_acl_access", &common::acl_for_user_1000()),
+            Twist::Attribute(path) if is_file || is_dir => _ = tree.set_xattr(path, "user.mine", b"\xff1"),
             Twist::Socket(path, mode) if !is_dir => {
                 tree.remove(path);
                 tree.socket(path, *mode);
             }
-            Twist::Fifo(path) if !is_dir => drop(tree.remove(path).fifo(path)),
-            Twist::Dir(path, mode) if !is_dir => drop(tree.remove(path).dir(path, *mode)),
+            Twist::Fifo(path) if !is_dir => _ = tree.remove(path).fifo(path),
+            Twist::Dir(path, mode) if !is_dir => _ = tree.remove(path).dir(path, *mode),
             _ => {}
         }
     }

@@ -88,7 +88,7 @@ fn left_out(assessment: &Assessment) {
         let manual = finding.status == Status::Drift && finding.fix.kind == FixKind::Manual;
         if manual || matches!(finding.status, Status::NotApplicable | Status::Unknown) {
             let reason = finding.fix.reason.as_deref().unwrap_or_default();
-            eprintln!("harden: left out {}: {reason}", finding.control);
+            output::note(&format!("left out {}: {reason}", finding.control));
         }
     }
 }

@@ -12,6 +12,8 @@ mod plan;
 pub mod prompt;
 mod rollback;
 
+pub use output::unreadable;
+
 use clap::CommandFactory;
 
 use crate::baseline::Baseline;

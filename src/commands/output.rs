@@ -8,6 +8,7 @@ use std::path::Path;
 use crate::cli::{Color, Common, Format};
 use crate::error::{Error, Result};
 use crate::render::json;
+use crate::render::style::visible;
 use crate::render::text::{self, Part, Tense, View};
 use crate::report::Report;
 
@@ -81,13 +82,32 @@ pub fn write_private(file: &Path, bytes: &[u8]) -> Result<()> {
     })
 }
 
+/// A message on stderr. Paths in it may hold anything, and must not steer the terminal.
+pub fn note(text: &str) {
+    let lines: Vec<_> = text.split('\n').map(visible).collect();
+    // Whoever closed stderr does not want to know.
+    let _ = writeln!(io::stderr(), "harden: {}", lines.join("\n"));
+}
+
 /// An error, once: on stderr for people; with `--format json` also as one document on stdout, where Ansible looks for it.
 pub fn error(error: &Error, common: &Common) {
-    eprintln!("harden: {error}");
+    note(&error.to_string());
     if common.format == Format::Json {
         let name = common.baseline.as_deref().unwrap_or(crate::baseline::DEFAULT);
         let mut bytes = Vec::new();
         let _ = json::render(&Report::failure(name, error), &mut bytes);
         let _ = bytes_out(common, &bytes);
+    }
+}
+
+/// A command line that can't be read: with `--format json` among its words, the one document says so too.
+pub fn unreadable(error: &clap::Error) {
+    let _ = error.print();
+    let words: Vec<_> = std::env::args_os().skip(1).take_while(|word| word != "--").collect();
+    let pair = words.windows(2).any(|pair| pair[0] == "--format" && pair[1] == "json");
+    if pair || words.iter().any(|word| word == "--format=json") {
+        let what = error.render().to_string();
+        let what = what.strip_prefix("error: ").unwrap_or(&what).trim_end();
+        let _ = json::render(&Report::failure(crate::baseline::DEFAULT, &Error::usage(what)), &mut io::stdout().lock());
     }
 }

@@ -32,7 +32,7 @@ pub fn run(common: &Common, id: Option<&str>, yes: bool, force: bool) -> Result<
     for conflict in &reverse.conflicts {
         let left =
             if force { "put back all the same (--force); what it is now is kept in the transaction" } else { "left alone" };
-        eprintln!("harden: {} was changed since: {}; {left}", conflict.target, conflict.how);
+        output::note(&format!("{} was changed since: {}; {left}", conflict.target, conflict.how));
     }
     stops_containers(common, &facts, &reverse.plan)?;
     let assessment = Assessment { findings: Vec::new(), plan: reverse.plan };

@@ -382,7 +382,7 @@ fn mask_flag_value(key: &Key, flag: &Flag, value: &str) -> String {
             Some((option, value)) => format!("{option}={}", mask_log_option(option, value)),
             None => value.to_owned(),
         },
-        "proxies" => mask_address(value),
+        "proxies" | "insecure-registries" => mask_address(value),
         _ if is_secret_name(flag.name) => MASK.to_owned(),
         _ => mask_text(value),
     }

@@ -170,12 +170,18 @@ fn masked_plain(path: &[&str], value: &Value) -> Option<Value> {
                 None => MASK.to_owned(),
             },
         }
-    } else if path.iter().any(|name| name.to_ascii_lowercase().ends_with("-proxy") || name.eq_ignore_ascii_case("proxies")) {
+    } else if path.iter().any(|name| names_addresses(name)) {
         mask_address(&text)
     } else {
         mask_text(&text)
     };
     (shown != *text).then_some(Value::String(shown))
+}
+
+/// Whether the values of a key are addresses, which may have a password in front also without a scheme.
+fn names_addresses(key: &str) -> bool {
+    let key = key.to_ascii_lowercase();
+    key.ends_with("-proxy") || matches!(key.as_str(), "proxies" | "insecure-registries")
 }
 
 /// Whether the element before this one is a flag that takes a secret: `"--token", "…"`.
@@ -204,9 +210,10 @@ fn mask_userinfo(text: &str) -> Cow<'_, str> {
 fn mask_pair(text: &str) -> Cow<'_, str> {
     let is_break = |c: char| c.is_whitespace() || matches!(c, '?' | '&' | ';' | ',' | '=');
     for (at, _) in text.match_indices('=') {
-        let name = text[..at].rsplit(is_break).next().unwrap_or_default();
-        if is_secret_name(name) && at + 1 < text.len() {
-            return Cow::Owned(format!("{}={MASK}", &text[..at]));
+        let name = text[..at].trim_end().rsplit(is_break).next().unwrap_or_default();
+        let value = text[at + 1..].trim_end();
+        if is_secret_name(name) && !value.is_empty() {
+            return Cow::Owned(format!("{}={MASK}{}", &text[..at], &text[at + 1 + value.len()..]));
         }
     }
     Cow::Borrowed(text)
@@ -336,6 +343,20 @@ mod tests {
         }
         let twice = "{\"icc\": 1, \"icc\": \"hunter2\"}";
         assert_eq!(mask(twice), "{\"icc\": \"***\", \"icc\": \"***\"}");
+    }
+
+    #[test]
+    fn lines_of_other_files_are_masked_and_stay_lines() {
+        let table = [
+            ("token = \"hunter2\"\n", "token =***\n"),
+            ("Environment=API_KEY=hunter2 x\n", "Environment=API_KEY=***\n"),
+            ("Environment=HTTP_PROXY=http://u:hunter2@p:1\r\n", "Environment=HTTP_PROXY=http://***@p:1\r\n"),
+            ("token=\n", "token=\n"),
+            ("uid = 5\n", "uid = 5\n"),
+        ];
+        for (line, expected) in table {
+            assert_eq!(mask_text(line), expected);
+        }
     }
 
     #[test]

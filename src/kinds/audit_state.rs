@@ -118,7 +118,7 @@ fn loadable<'c>(control: &'c Control, context: &Context) -> Vec<Verdict<'c>> {
     let needless = context.rules.needless();
     if !needless.is_empty() {
         let twice = crate::plan::count(needless.len(), "rule");
-        let observed = format!("given twice: {twice} of harden's own file stand in another file too");
+        let observed = format!("given twice: harden's own file has {twice} that another file has too");
         let edits = needless.iter().cloned().map(Edit::AuditOnDisk).collect();
         let mut verdict = verdict(control, RULES_DIR, Outcome::Fixable(edits), observed, desired);
         verdict.evidence = needless.iter().map(|rule| format!("given twice: {rule}")).collect();

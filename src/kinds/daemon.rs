@@ -14,6 +14,8 @@ use crate::observe::Observer;
 
 /// The engine's note of being part of a swarm, beneath its data root.
 pub const SWARM_STATE: &str = "swarm/docker-state.json";
+/// The key that makes containers outlive dockerd.
+const LIVE_RESTORE: &str = "live-restore";
 /// What is in force where the engine shows no seccomp profile at all.
 const NO_SECCOMP: &str = "no seccomp";
 
@@ -235,6 +237,28 @@ fn restart(facts: &Facts) -> Outcome {
         Some(how) => Outcome::Manual(format!("it takes effect at the next start of dockerd; {how}")),
         None => Outcome::Fixable(vec![Edit::Activate(Action::DockerRestart)]),
     }
+}
+
+/// Whether containers outlive a restart of dockerd once these verdicts are fixed: live-restore is on in the dockerd that stops (or a
+/// reload switches it on before) and in the configuration of the one that starts.
+pub fn containers_survive<'v, 'c: 'v>(fixed: impl Iterator<Item = &'v Verdict<'c>>, context: &Context) -> bool {
+    let on = Some(Value::Bool(true));
+    let mut configured = context.effective.setting(LIVE_RESTORE, None).value == on;
+    let mut in_force = context.facts.daemon.api.known().and_then(|api| api.live_restore) == Some(true);
+    for verdict in fixed.filter(|verdict| verdict.target == LIVE_RESTORE) {
+        let Outcome::Fixable(edits) = &verdict.outcome else { continue };
+        for edit in edits {
+            match edit {
+                Edit::DaemonKey { edit, activation, .. } => {
+                    configured |= edit.op == Op::Set(Value::Bool(true));
+                    in_force |= *activation == Some(Action::DockerReload);
+                }
+                Edit::Activate(action) => in_force |= *action == Action::DockerReload,
+                _ => {}
+            }
+        }
+    }
+    configured && in_force
 }
 
 /// How the user restarts dockerd where harden can't; `None` when it can.

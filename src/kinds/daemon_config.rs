@@ -43,10 +43,11 @@ pub fn judge<'c>(control: &'c Control, context: &Context) -> Vec<Verdict<'c>> {
         })
         .collect();
     for key in conflicts(context) {
-        let flag = effective.flag(&key).map(|(_, origin)| origin.to_string()).unwrap_or_default();
+        let names: Vec<&str> = key.splitn(2, '.').collect();
+        let flag = effective.flag(names[0]).map_or_else(|| "a flag".into(), |(_, origin)| origin.to_string());
         let what = wrong(&format!("`{key}` is here and also given by {flag}"));
         let help = "dockerd does not start with both; take one of them away".into();
-        let line = document.position(&[&key]).map(|(line, column)| format!(":{line}:{column}")).unwrap_or_default();
+        let line = document.position(&names).map(|(line, column)| format!(":{line}:{column}")).unwrap_or_default();
         verdicts.push(verdict(control, format!("{path}{line}"), Outcome::Manual(help), what, DESIRED));
     }
     if let (true, Some(why)) = (verdicts.is_empty(), effective.unknown_flags(context.facts)) {

@@ -54,12 +54,12 @@ pub const BREAKS: &[Break] = &[
         control: "audit-rules-loadable",
         how: "harden's own file gives a rule that another file gives by now",
         breaks: |tree| {
-            let rule = "-a always,exit -S all -F path=/usr/bin/runc -F perm=wxa -F key=docker\n";
+            let rule = "-a always,exit -S all -F path=/etc/containerd/config.toml -F perm=wa -F key=docker\n";
             tree.write("/etc/audit/rules.d/50-harden-docker.rules", &format!("\n# of harden\n{rule}"));
         },
         findings: &[automatic(
             "/etc/audit/rules.d",
-            "given twice: 1 rule of harden's own file stand in another file too",
+            "given twice: harden's own file has 1 rule that another file has too",
             "lines that all load at boot",
         )],
         also: &[],

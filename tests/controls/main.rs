@@ -6,9 +6,13 @@
 mod audit;
 mod daemon;
 mod file;
+mod live;
+mod peers;
 mod socket;
 mod table;
 mod tree;
+
+use std::collections::BTreeSet;
 
 use harden::baseline::Catalogue;
 
@@ -40,4 +44,37 @@ fn the_tree_is_as_wanted() {
         "audit-watch-docker-socket",
     ];
     assert_eq!(absent, of_a_running_host);
+}
+
+/// A control that is added to the catalogue needs its rows here: how it breaks, with what is then said and done, and when it does not
+/// apply.
+#[test]
+fn every_control_has_its_cases() {
+    let broken: BTreeSet<&str> = [audit::BREAKS, daemon::BREAKS, file::BREAKS, socket::BREAKS]
+        .into_iter()
+        .flatten()
+        .map(|case| case.control)
+        .chain(live::LIVE.iter().map(|case| case.control))
+        .collect();
+    let absent: BTreeSet<&str> =
+        [audit::ABSENT, daemon::ABSENT, file::ABSENT, socket::ABSENT].into_iter().flatten().map(|case| case.control).collect();
+    let all: BTreeSet<&str> = Catalogue::builtin().ids().collect();
+    assert_eq!(all.difference(&broken).collect::<Vec<_>>(), [&""; 0], "no case that breaks it");
+    assert_eq!(all.difference(&absent).collect::<Vec<_>>(), [&""; 0], "no case in which it does not apply");
+    assert_eq!(broken.union(&absent).filter(|id| !all.contains(*id)).collect::<Vec<_>>(), [&""; 0], "no such control");
+}
+
+/// What harden could fix, and what people must, is known of each control; a control that goes from one to the other is a change of
+/// what the program promises.
+#[test]
+fn fixed_by_hand_alone() {
+    let cases = [audit::BREAKS, daemon::BREAKS, file::BREAKS, socket::BREAKS].into_iter().flatten();
+    let cases =
+        cases.map(|case| (case.control, case.findings)).chain(live::LIVE.iter().map(|case| (case.control, case.findings)));
+    let mut by_hand: BTreeSet<&str> = Catalogue::builtin().ids().collect();
+    for (control, _) in cases.filter(|(_, findings)| findings.iter().any(table::Expected::is_automatic)) {
+        by_hand.remove(control);
+    }
+    let expected = ["audit-auditd-running", "daemon-config-valid", "daemon-storage-driver-supported"];
+    assert_eq!(by_hand.into_iter().collect::<Vec<_>>(), expected);
 }
