@@ -287,9 +287,7 @@ fn what_no_restart_mends_is_not_restarted_for() {
     // No seccomp at all.
     let mut facts = host("{}");
     api(&mut facts).security_options = Some(vec!["name=cgroupns".into()]);
-    assert!(
-        disruptive(&facts, "daemon-seccomp-default").starts_with("Drift Manual: this kernel, or this build of dockerd, has no")
-    );
+    assert!(disruptive(&facts, "daemon-seccomp-default").starts_with("Drift Manual: no restart helps: it takes a kernel"));
     // Written down before, but dockerd would not come back with it.
     let mut facts = host(r#"{"icc": false}"#);
     edited_since(&mut facts);

@@ -26,7 +26,7 @@ pub fn run(common: &Common, yes: bool, keep_going: bool) -> Result<Ending> {
     let baseline = load_baseline(common)?;
     let host = open_host(common)?;
     may_write(&host)?;
-    may_ask("apply", yes)?;
+    may_ask(common, "apply", yes)?;
     let state = StateDir::lock(&host.root, &state_dir(common))?;
     recover::unfinished(&host, &state, &mut |text| progress(common, text))?;
     let facts = observe::observe(&host, &baseline)?;
@@ -69,7 +69,7 @@ pub fn saved(common: &Common, file: &Path, yes: bool, dry_run: bool) -> Result<E
         return Ok(if assessment.plan.is_empty() { Ending::Done } else { Ending::Drift });
     }
     may_write(&host)?;
-    may_ask("apply", yes)?;
+    may_ask(common, "apply", yes)?;
     if !yes {
         output::part(&report, common, Part::Changes)?;
         confirm("Apply these changes?")?;
@@ -116,7 +116,12 @@ fn changed_since(host: &Host, plan: &Plan) -> Result<Vec<Error>> {
 }
 
 /// A command that would ask needs a terminal.
-pub fn may_ask(command: &str, yes: bool) -> Result<()> {
+pub fn may_ask(common: &Common, command: &str, yes: bool) -> Result<()> {
+    let elsewhere = common.format != Format::Text || common.output.is_some();
+    if !yes && elsewhere {
+        let what = format!("{command} shows what it asks about as text on the terminal, and --format or -o sends it elsewhere");
+        return Err(Error::usage(what).help("give --yes"));
+    }
     if yes || (std::io::stdin().is_terminal() && std::io::stdout().is_terminal()) {
         return Ok(());
     }

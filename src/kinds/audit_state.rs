@@ -6,7 +6,7 @@ use crate::fact::{Fact, Facts, KernelAudit};
 use crate::finding::{Outcome, Verdict};
 use crate::formats::rules_d::Gravity;
 use crate::kinds::watch::{audit_missing, not_built};
-use crate::kinds::{Context, not_applicable, unknown, verdict, wrong};
+use crate::kinds::{Context, docker_missing, not_applicable, unknown, verdict, wrong};
 use crate::observe::RULES_DIR;
 
 /// One verdict; of `loadable` one a line that is wrong.
@@ -15,6 +15,9 @@ pub fn judge<'c>(control: &'c Control, want: &AuditStateWant, context: &Context)
         AuditState::Running => "auditd",
         AuditState::Persistent | AuditState::Loadable => RULES_DIR,
     };
+    if let Some(outcome) = docker_missing(context.facts) {
+        return vec![verdict(control, target, outcome, "", "")];
+    }
     if want.is == AuditState::Running
         && let Some((observed, help)) = nothing_to_run(context.facts)
     {

@@ -132,7 +132,7 @@ fn tempered(outcome: Outcome, want: &DaemonWant, key: &KeyWant, setting: &Settin
 /// Why a fix would not work here, or would keep dockerd from starting.
 fn unmet(want: &DaemonWant, key: &KeyWant, context: &Context) -> Option<String> {
     if key.live == Some(Live::Seccomp) && live_value(Live::Seccomp, context) == Some(Value::from(NO_SECCOMP)) {
-        return Some("this kernel, or this build of dockerd, has no seccomp; no setting of dockerd changes that".into());
+        return Some("no restart helps: it takes a kernel and an engine that are built with seccomp".into());
     }
     want.needs.iter().find_map(|needed| missing(*needed, key, context))
 }
