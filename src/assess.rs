@@ -6,6 +6,7 @@ use crate::change::{Action, Edit, Effect, FileImage};
 use crate::error::Result;
 use crate::fact::Facts;
 use crate::finding::{Finding, Fix, FixKind, Outcome, Status, Verdict};
+use crate::foresight;
 use crate::formats::audit_rule::Rule;
 use crate::formats::{mask, rules_d};
 use crate::kinds::{self, Context, daemon};
@@ -40,24 +41,20 @@ pub struct Assessment {
 pub fn assess(baseline: &Baseline, facts: &Facts, limits: &Limits) -> Result<Assessment> {
     let audit_key = baseline.vars.get(AUDIT_KEY).and_then(serde_json::Value::as_str).unwrap_or("docker");
     let context = Context::new(facts, audit_key);
-    let verdicts: Vec<Verdict> = baseline.controls.iter().flat_map(|control| kinds::judge(control, &context)).collect();
+    let mut verdicts = judge(baseline, &context);
     let now = jiff::Timestamp::now();
     let today = now.to_zoned(jiff::tz::TimeZone::UTC).date();
-
+    let created = now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let (chosen, restart, folded) = loop {
+        let (chosen, restart) = choose(baseline, &verdicts, &context, limits, today);
+        let reference = BaselineRef { name: baseline.name.clone(), digest: baseline.digest.clone() };
+        let folded = plan::fold(&verdicts, &chosen, &context, reference, created.clone())?;
+        // Each round adds a fixable verdict, so there is a last one.
+        if folded.plan.changes.is_empty() || !look_ahead(baseline, &mut verdicts, facts, &folded.plan, audit_key) {
+            break (chosen, restart, folded);
+        }
+    };
     let waivers: Vec<_> = verdicts.iter().map(|verdict| baseline.waiver(&verdict.control.id, &verdict.target, today)).collect();
-    let wanted: Vec<usize> = (0..verdicts.len())
-        .filter(|&index| {
-            let verdict = &verdicts[index];
-            matches!(verdict.outcome, Outcome::Fixable(_))
-                && !matches!(waivers[index], Some((_, false)))
-                && verdict.control.risk <= limits.max_risk
-                && (limits.wanted)(&verdict.control.id, &verdict.target)
-        })
-        .collect();
-    let restart = restart_risk(wanted.iter().map(|&index| &verdicts[index]), &context);
-    let chosen: Vec<usize> = wanted.into_iter().filter(|&index| risk(&verdicts[index], restart) <= limits.max_risk).collect();
-    let reference = BaselineRef { name: baseline.name.clone(), digest: baseline.digest.clone() };
-    let folded = plan::fold(&verdicts, &chosen, &context, reference, now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())?;
 
     let findings = verdicts
         .iter()
@@ -86,6 +83,62 @@ pub fn assess(baseline: &Baseline, facts: &Facts, limits: &Limits) -> Result<Ass
         })
         .collect();
     Ok(Assessment { findings, plan: folded.plan })
+}
+
+fn judge<'c>(baseline: &'c Baseline, context: &Context) -> Vec<Verdict<'c>> {
+    baseline.controls.iter().flat_map(|control| kinds::judge(control, context)).collect()
+}
+
+/// The verdicts to be fixed, and what a restart of dockerd means then.
+fn choose(
+    baseline: &Baseline,
+    verdicts: &[Verdict],
+    context: &Context,
+    limits: &Limits,
+    today: jiff::civil::Date,
+) -> (Vec<usize>, Risk) {
+    let wanted: Vec<usize> = (0..verdicts.len())
+        .filter(|&index| {
+            let verdict = &verdicts[index];
+            matches!(verdict.outcome, Outcome::Fixable(_))
+                && !matches!(baseline.waiver(&verdict.control.id, &verdict.target, today), Some((_, false)))
+                && verdict.control.risk <= limits.max_risk
+                && (limits.wanted)(&verdict.control.id, &verdict.target)
+        })
+        .collect();
+    let restart = restart_risk(wanted.iter().map(|&index| &verdicts[index]), context);
+    (wanted.into_iter().filter(|&index| risk(&verdicts[index], restart) <= limits.max_risk).collect(), restart)
+}
+
+/// Adds the verdicts that become fixable once the plan is applied; says whether there are any.
+fn look_ahead<'c>(
+    baseline: &'c Baseline,
+    verdicts: &mut Vec<Verdict<'c>>,
+    facts: &Facts,
+    plan: &Plan,
+    audit_key: &str,
+) -> bool {
+    let fixable = |verdict: &Verdict| matches!(verdict.outcome, Outcome::Fixable(_));
+    let same = |one: &Verdict, other: &Verdict| one.control.id == other.control.id && one.target == other.target;
+    let later = foresight::after(facts, plan);
+    let mut news = judge(baseline, &Context::new(&later, audit_key));
+    news.retain(|new| fixable(new) && !verdicts.iter().any(|old| same(old, new) && fixable(old)));
+    for mut new in news.iter().cloned() {
+        new.evidence.push("so it will be once the other changes are made".into());
+        match verdicts.iter_mut().find(|old| same(old, &new)) {
+            Some(old) => *old = new,
+            None => {
+                // Beside the others of its control, in place of one that found nothing to speak of.
+                let last = verdicts.iter().rposition(|old| old.control.id == new.control.id);
+                match last {
+                    Some(last) if matches!(verdicts[last].outcome, Outcome::NotApplicable(_)) => verdicts[last] = new,
+                    Some(last) => verdicts.insert(last + 1, new),
+                    None => verdicts.push(new),
+                }
+            }
+        }
+    }
+    !news.is_empty()
 }
 
 /// What restarting dockerd means on this host now, given the verdicts that are fixed.

@@ -14,6 +14,7 @@ pub mod expect;
 pub mod fact;
 pub mod file_state;
 pub mod finding;
+pub mod foresight;
 pub mod formats;
 pub mod host;
 pub mod kinds;

@@ -9,10 +9,10 @@ use crate::fact::{Fact, Facts, UnitFacts};
 use crate::formats::{exec_start, rules_d, unit_file, unit_path};
 use crate::host::Host;
 use crate::host::fs::Want as Look;
-use crate::kinds::effective::{DEFAULT_CONFIG_FILE, Effective, SERVICE, SOCKET};
+use crate::kinds::effective::{ConfigFile, DEFAULT_CONFIG_FILE, Effective, SERVICE, SOCKET};
 use crate::kinds::place::{self, Resolved};
 use crate::kinds::socket::CONTAINERD_CONFIG;
-use crate::kinds::{self, daemon, watch};
+use crate::kinds::{self, daemon, daemon_config, watch};
 use crate::plan::drop_in_path;
 use crate::reach;
 
@@ -247,6 +247,11 @@ impl Observer<'_> {
         }
         self.facts.daemon.config_at_start = self.host.config_at_start(&self.facts);
         self.effective = None;
+        if let ConfigFile::Parsed(document) = &self.effective().0.file {
+            for (_, path) in daemon_config::files_named(document) {
+                self.stat(&path);
+            }
+        }
     }
 
     fn docker_installed(&mut self) -> Fact<String> {
@@ -310,6 +315,22 @@ impl Observer<'_> {
             self.read(&target);
             self.stat_above(&target);
             self.stat_above(&reach::real(&self.facts.files, &target));
+            self.leads_nowhere(&target);
+        }
+    }
+
+    /// What is made through a link that leads nowhere would be somewhere else than it seems.
+    fn leads_nowhere(&mut self, path: &str) {
+        for path in Path::new(path).ancestors().filter_map(Path::to_str) {
+            if !self.facts.files.get(path).is_some_and(Fact::is_absent) {
+                return;
+            }
+            if let Fact::Known(to) = self.host.root.readlink(path) {
+                let why = format!("{path} is a symbolic link to {to}, where nothing is");
+                self.facts.files.insert(path.to_owned(), Fact::Unknown(why));
+                self.effective = None;
+                return;
+            }
         }
     }
 

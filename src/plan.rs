@@ -25,8 +25,8 @@ use crate::report::BaselineRef;
 pub const SCHEMA: &str = "harden/plan/1";
 /// Where administrators' drop-ins lie.
 const DROP_IN_ROOT: &str = "/etc/systemd/system";
-/// Name of harden's drop-in.
-pub const DROP_IN: &str = "50-harden.conf";
+/// Name of harden's drop-in: systemd reads drop-ins by name and the last one wins, also over `override.conf` of `systemctl edit`.
+pub const DROP_IN: &str = "zz-harden.conf";
 /// Mode of a daemon.json or a drop-in that harden creates.
 const NEW_FILE_MODE: u32 = 0o644;
 /// Mode of a rules file that harden creates: what Debian and RHEL give theirs.
@@ -124,6 +124,12 @@ impl std::fmt::Display for Withheld {
     }
 }
 
+impl Draft {
+    fn has_content(&self) -> bool {
+        !self.json.is_empty() || !self.toml.is_empty() || !self.settings.is_empty() || !self.rules.is_empty()
+    }
+}
+
 /// Folds the fixable verdicts among `chosen` into one plan.
 ///
 /// # Errors
@@ -149,10 +155,14 @@ pub fn fold(
         verdicts,
         context,
         config: reach::real(&context.facts.files, &context.facts.daemon.config_file),
+        new: BTreeMap::new(),
         changes: Vec::new(),
         changes_of: BTreeMap::new(),
         withheld_of: BTreeMap::new(),
     };
+    let not_there = |path: &str| matches!(folding.fact(path), Ok(None));
+    let (new, drafts) = drafts.into_iter().partition(|(path, draft)| !draft.has_content() && not_there(path));
+    folding.new = new;
     let mut withheld = Vec::new();
     let config = folding.config.clone();
     let defect = daemon_config::defect(context).filter(|_| drafts.contains_key(&config) || speaks_of_dockerd(verdicts));
@@ -294,10 +304,7 @@ fn collect(
 /// Metadata first, then small files of harden's own, daemon.json last: what the daemon reads changes when all else is in place.
 fn ordered(drafts: BTreeMap<String, Draft>, config: &str) -> Vec<(String, Draft)> {
     let mut drafts: Vec<_> = drafts.into_iter().collect();
-    drafts.sort_by_key(|(path, draft)| {
-        let content = !draft.json.is_empty() || !draft.toml.is_empty() || !draft.settings.is_empty() || !draft.rules.is_empty();
-        (path == config, content, path.clone())
-    });
+    drafts.sort_by_key(|(path, draft)| (path == config, draft.has_content(), path.clone()));
     drafts
 }
 
@@ -306,6 +313,8 @@ struct Folding<'v, 'c, 'f> {
     context: &'c Context<'f>,
     /// dockerd's configuration file, without symbolic links.
     config: String,
+    /// Wishes for the metadata of what is not there yet: they are met as it is made.
+    new: BTreeMap<String, Draft>,
     changes: Vec<Change>,
     changes_of: BTreeMap<usize, Vec<String>>,
     withheld_of: BTreeMap<usize, String>,
@@ -384,8 +393,12 @@ impl Folding<'_, '_, '_> {
             }
         }
         for dir in missing.into_iter().rev() {
-            let after = FileImage { kind: FileKind::Dir, mode: NEW_DIR_MODE, uid: 0, gid: 0, content: None, xattrs: None };
-            self.push("create the directory".into(), Effect::File { path: dir, before: None, after: Some(after) }, verdicts);
+            let wishes = self.new.remove(&dir).unwrap_or_default();
+            let mode = NEW_DIR_MODE & wishes.allowed.unwrap_or(0o7777);
+            let (uid, gid) = (wishes.uid.unwrap_or(0), wishes.gid.unwrap_or(0));
+            let after = FileImage { kind: FileKind::Dir, mode, uid, gid, content: None, xattrs: None };
+            let verdicts = [verdicts, &wishes.verdicts].concat();
+            self.push("create the directory".into(), Effect::File { path: dir, before: None, after: Some(after) }, &verdicts);
         }
         Ok(())
     }
@@ -447,6 +460,11 @@ impl Folding<'_, '_, '_> {
         if let Some(key) = daemon_config::conflicts(self.context).first() {
             return Err(format!(
                 "dockerd would still refuse {path}: `{key}` is also given as a flag; take one of them away first"
+            ));
+        }
+        if let Some((key, file)) = daemon_config::missing_files(document, self.context.facts).first() {
+            return Err(format!(
+                "dockerd would still refuse {path}: its `{key}` names {file}, which does not exist; mend that first"
             ));
         }
         let missing = self.context.effective.unit.iter().flat_map(|(exec, _)| &exec.missing_env_files).next();

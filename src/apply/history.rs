@@ -64,8 +64,9 @@ impl Transaction {
 
     /// How it ended, given all the others.
     pub fn state(&self, all: &[Transaction]) -> State {
-        let undone_by =
-            all.iter().find(|other| other.plan.undoes.as_deref() == Some(&self.id) && other.outcome() == Some("committed"));
+        // Ids sort by time: what undoes this came later. What undid it may have been undone itself.
+        let undoes = |other: &&Transaction| other.id > self.id && other.plan.undoes.as_deref() == Some(&self.id);
+        let undone_by = all.iter().filter(undoes).find(|other| other.state(all) == State::Committed);
         match (undone_by, self.outcome()) {
             (Some(other), _) => State::RolledBack(other.id.clone()),
             (None, Some("committed")) => State::Committed,
@@ -76,10 +77,7 @@ impl Transaction {
     }
 
     fn outcome(&self) -> Option<&str> {
-        self.records.iter().rev().find_map(|record| match record {
-            Record::Closed { outcome } => Some(outcome.as_str()),
-            _ => None,
-        })
+        journal::outcome(&self.records)
     }
 
     fn original(&self, change: &str) -> Option<&FileState> {
@@ -108,7 +106,7 @@ fn read(root: &Root, state_dir: &str, id: &str) -> Option<Transaction> {
         id: id.to_owned(),
         plan: journal::plan(root, &path)?,
         originals: journal::originals(root, &path)?.0.files,
-        records: journal::records(root, &path)?,
+        records: journal::records(root, &path).ok()??,
     })
 }
 

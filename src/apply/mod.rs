@@ -6,6 +6,7 @@ pub mod history;
 pub mod journal;
 mod metadata;
 pub mod recover;
+mod restart;
 mod stage;
 mod target;
 pub mod transaction;

@@ -6,14 +6,14 @@ use std::path::Path;
 use crate::apply::journal::StateDir;
 use crate::apply::{recover, transaction};
 use crate::assess::{self, Assessment, Limits};
-use crate::baseline::control::Risk;
+use crate::baseline::control::{Area, Risk};
 use crate::baseline::{Baseline, load};
 use crate::change::Effect;
 use crate::cli::{Common, Format};
 use crate::commands::check::assess;
 use crate::commands::{Ending, load_baseline, open_host, output, prompt};
 use crate::error::{Error, ErrorKind, Result};
-use crate::fact::Facts;
+use crate::fact::{Fact, Facts};
 use crate::finding::{Finding, FixKind, Status};
 use crate::host::Host;
 use crate::observe;
@@ -28,7 +28,7 @@ pub fn run(common: &Common, yes: bool, keep_going: bool) -> Result<Ending> {
     may_write(&host)?;
     may_ask(common, "apply", yes)?;
     let state = StateDir::lock(&host.root, &state_dir(common))?;
-    recover::unfinished(&host, &state, &mut |text| progress(common, text))?;
+    recover::unfinished(&host, &state, false, &mut |text| progress(common, text))?;
     let facts = observe::observe(&host, &baseline)?;
     let assessment = assess(common, &baseline, &facts)?;
     if let (Some(withheld), false) = (assessment.plan.withheld.first(), keep_going) {
@@ -41,7 +41,7 @@ pub fn run(common: &Common, yes: bool, keep_going: bool) -> Result<Ending> {
         confirm("Apply these changes?")?;
     }
     let report = carry_out(common, &host, &state, &baseline, &facts, &assessment)?;
-    output::report(&report, common, Tense::Did)?;
+    output::done(&report, common);
     Ok(Ending::Done)
 }
 
@@ -75,7 +75,7 @@ pub fn saved(common: &Common, file: &Path, yes: bool, dry_run: bool) -> Result<E
         confirm("Apply these changes?")?;
     }
     let state = StateDir::lock(&host.root, &state_dir(common))?;
-    if recover::unfinished(&host, &state, &mut |text| progress(common, text))? > 0 {
+    if recover::unfinished(&host, &state, false, &mut |text| progress(common, text))? > 0 {
         return Err(Error::failure("an earlier run was cut short and was put back now, so the plan may no longer be right")
             .help("make a new plan: harden plan -o PLAN"));
     }
@@ -84,7 +84,7 @@ pub fn saved(common: &Common, file: &Path, yes: bool, dry_run: bool) -> Result<E
         load(&assessment.plan.baseline.name, &[]).ok().filter(|baseline| baseline.digest == assessment.plan.baseline.digest);
     let baseline = same.unwrap_or_default();
     let report = carry_out(common, &host, &state, &baseline, &facts, &assessment)?;
-    output::report(&report, common, Tense::Did)?;
+    output::done(&report, common);
     Ok(Ending::Done)
 }
 
@@ -179,12 +179,13 @@ pub fn carry_out(
         };
         return Ok(assess::report(facts, assessment, Some(outcome(plan, None, Vec::new(), msg))));
     }
+    let before = facts;
     let mut last: Option<(Facts, Assessment)> = None;
     let mut verify = || {
         let facts = observe::observe(host, baseline)?;
         let limits = Limits { max_risk: common.max_risk.into(), wanted: &|_, _| true };
         let after = assess::assess(baseline, &facts, &limits)?;
-        let open = still_open(plan, &after);
+        let open = still_open(plan, before, &after);
         last = Some((facts, after));
         Ok(open)
     };
@@ -219,7 +220,7 @@ fn execute(
     verify: &mut dyn FnMut() -> Result<Vec<String>>,
 ) -> Result<RunOutcome> {
     crate::signal::hold();
-    let mut journal = state.begin(&transaction_id())?;
+    let mut journal = state.begin(&transaction_id()).map_err(transaction::nothing_changed)?;
     let (id, originals) = (journal.id().to_owned(), journal.path().display().to_string());
     let may_stop_containers = Risk::from(common.max_risk) == Risk::Disruptive;
     let run = transaction::Run { host, plan, may_stop_containers, progress: &mut |text| progress(common, text), verify };
@@ -249,12 +250,16 @@ fn with_what_dockerd_keeps(host: &Host, before: &Facts, error: Error) -> Error {
     }
 }
 
-/// What was to be fixed and is not, in words. What waits for something that the user has to do does not count.
-fn still_open(plan: &Plan, after: &Assessment) -> Vec<String> {
+/// What was to be fixed and is not, in words. What harden can't do or see on this host, before and after, does not count: a restart
+/// by hand, and the kernel's audit rules where they are locked or out of sight.
+fn still_open(plan: &Plan, before: &Facts, after: &Assessment) -> Vec<String> {
     let waits = plan.activations.iter().any(|activation| activation.by_hand.is_some());
+    let kernel = &before.audit.kernel;
+    let locked = kernel.known().is_some_and(|kernel| kernel.enabled == 2);
     let open = |finding: &&Finding| match finding.status {
+        Status::Drift if finding.area == Area::Audit && locked => finding.fix.kind != FixKind::Manual,
         Status::Drift => !(waits && finding.fix.kind == FixKind::Manual),
-        Status::Unknown => true,
+        Status::Unknown => !(finding.area == Area::Audit && matches!(kernel, Fact::Unknown(_))),
         Status::Compliant | Status::NotApplicable | Status::Waived => false,
     };
     let mut found: Vec<&Finding> = Vec::new();
@@ -267,11 +272,11 @@ fn still_open(plan: &Plan, after: &Assessment) -> Vec<String> {
         }
     }
     found.dedup();
-    let reason = |finding: &Finding| match finding.status {
-        Status::Unknown => finding.fix.reason.clone().unwrap_or_default(),
-        _ => finding.observed.clone(),
+    let told = |finding: &&Finding| {
+        let reason = finding.fix.reason.as_deref().map(|reason| format!(" ({reason})")).unwrap_or_default();
+        format!("{} ({}): {}{reason}", finding.control, finding.target, finding.observed)
     };
-    found.iter().map(|finding| format!("{} ({}): {}", finding.control, finding.target, reason(finding))).collect()
+    found.iter().map(told).collect()
 }
 
 fn outcome(plan: &Plan, transaction: Option<String>, activated: Vec<crate::change::Action>, msg: &str) -> RunOutcome {
@@ -292,9 +297,9 @@ fn outcome(plan: &Plan, transaction: Option<String>, activated: Vec<crate::chang
     }
 }
 
-/// Sorts by time; the process id keeps two of the same second apart.
+/// Sorts by time; the process id keeps two of the same moment apart.
 fn transaction_id() -> String {
-    format!("{}-{}", jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ"), std::process::id())
+    format!("{}-{}", jiff::Timestamp::now().strftime("%Y%m%dT%H%M%S.%3fZ"), std::process::id())
 }
 
 #[cfg(test)]
@@ -321,16 +326,19 @@ mod tests {
         let mut after = Assessment { findings: samples::drift().findings, plan: planned(Vec::new()) };
         after.findings.retain(|finding| finding.control == "daemon-log-limits");
         let plan = |target: &str| planned(vec![FixRef { control: "daemon-log-limits".into(), target: target.into() }]);
-        assert_eq!(still_open(&plan("log-opts.max-file"), &after), ["daemon-log-limits (log-opts.max-file): 1"]);
+        assert_eq!(
+            still_open(&plan("log-opts.max-file"), &Facts::default(), &after),
+            ["daemon-log-limits (log-opts.max-file): 1"]
+        );
         after.findings[1].status = Status::Compliant;
-        assert_eq!(still_open(&plan("log-opts.max-file"), &after), Vec::<String>::new());
+        assert_eq!(still_open(&plan("log-opts.max-file"), &Facts::default(), &after), Vec::<String>::new());
         // daemon.json can't be read any more: the control says so once, of its first key.
         after.findings.truncate(1);
         after.findings[0].status = Status::Unknown;
         after.findings[0].fix.reason = Some("it is a directory".into());
         assert_eq!(
-            still_open(&plan("log-opts.max-file"), &after),
-            ["daemon-log-limits (log-opts.max-size): it is a directory"]
+            still_open(&plan("log-opts.max-file"), &Facts::default(), &after),
+            ["daemon-log-limits (log-opts.max-size): not set (it is a directory)"]
         );
     }
 }

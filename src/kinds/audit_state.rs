@@ -154,5 +154,13 @@ fn loadable<'c>(control: &'c Control, context: &Context) -> Vec<Verdict<'c>> {
         verdicts.push(verdict(control, RULES_DIR, Outcome::Compliant { note: None }, observed, desired));
         verdicts[0].evidence = notes;
     }
+    verdicts.extend(off(control, context));
     verdicts
+}
+
+/// Rules that load record nothing while auditing is off.
+fn off<'c>(control: &'c Control, context: &Context) -> Option<Verdict<'c>> {
+    let kernel = context.facts.audit.kernel.known()?;
+    let help = "no rule records anything until auditd runs: `systemctl enable --now auditd`, and no audit=0 for the kernel";
+    (kernel.enabled == 0).then(|| verdict(control, "kernel audit", Outcome::Manual(help.into()), "off", "on"))
 }

@@ -114,13 +114,20 @@ fn tempered(outcome: Outcome, want: &DaemonWant, key: &KeyWant, setting: &Settin
         return Outcome::Manual(format!("{inside} says the opposite, and dockerd takes one of the two at random; take it out"));
     }
     match &outcome {
-        Outcome::Fixable(edits) => match (unmet(want, key, context), &key.fix) {
-            (Some(reason), _) => Outcome::Manual(reason),
-            (None, KeyFix::Manual(reason)) if edits.contains(&Edit::Activate(Action::DockerRestart)) => {
-                Outcome::Manual(reason.clone())
+        Outcome::Fixable(edits) => {
+            let edited = key.member.is_none() && edits.iter().any(|edit| matches!(edit, Edit::DaemonKey { .. }));
+            // What is changed in one place only would be contradicted in the other.
+            if let Some((inside, _)) = context.effective.wrapped_too(&key.name).filter(|_| edited) {
+                return Outcome::Manual(format!("{inside} says the same, and dockerd would heed it; take it out first"));
             }
-            _ => outcome,
-        },
+            match (unmet(want, key, context), &key.fix) {
+                (Some(reason), _) => Outcome::Manual(reason),
+                (None, KeyFix::Manual(reason)) if edits.contains(&Edit::Activate(Action::DockerRestart)) => {
+                    Outcome::Manual(reason.clone())
+                }
+                _ => outcome,
+            }
+        }
         Outcome::Compliant { .. } => match not_seen(key, setting, context) {
             Some(why) => Outcome::Unknown(why),
             None => outcome,
@@ -132,7 +139,7 @@ fn tempered(outcome: Outcome, want: &DaemonWant, key: &KeyWant, setting: &Settin
 /// Why a fix would not work here, or would keep dockerd from starting.
 fn unmet(want: &DaemonWant, key: &KeyWant, context: &Context) -> Option<String> {
     if key.live == Some(Live::Seccomp) && live_value(Live::Seccomp, context) == Some(Value::from(NO_SECCOMP)) {
-        return Some("no restart helps: it takes a kernel and an engine that are built with seccomp".into());
+        return Some("this kernel, or this build of dockerd, has no seccomp; no setting of dockerd changes that".into());
     }
     want.needs.iter().find_map(|needed| missing(*needed, key, context))
 }

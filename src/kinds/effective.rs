@@ -153,11 +153,18 @@ impl Effective {
 
     /// An unknown key that wraps the opposite of what a boolean key says: dockerd takes one of the two at random.
     pub fn contradicted(&self, key: &str) -> Option<String> {
+        let (inside, value) = self.wrapped_too(key)?;
         let ConfigFile::Parsed(document) = &self.file else { return None };
-        let outer = document.value().get(key)?;
+        (document.value().get(key) != Some(&Value::Bool(value))).then_some(inside)
+    }
+
+    /// An unknown key that wraps a boolean key which is also given by itself, with its place, and what it says there.
+    pub fn wrapped_too(&self, key: &str) -> Option<(String, bool)> {
+        let ConfigFile::Parsed(document) = &self.file else { return None };
+        document.value().get(key)?;
         let (inside, value) = wrapped(document, key)?;
         let place = self.place(document, &[&inside, key]);
-        (*outer != Value::Bool(value)).then(|| format!("`{inside}` at {place}"))
+        Some((format!("`{inside}` at {place}"), value))
     }
 
     /// The effective value of a key or of a member of its object. Only meaningful when the file is readable.

@@ -1,0 +1,75 @@
+//! What would be seen once a plan is applied. A fix may make room for another: a key that may be set once a second one is gone, a
+//! directory that is to be watched once it is made. Both belong into one plan, or a second run would find something to do.
+
+use std::path::Path;
+
+use crate::change::{Effect, FileImage};
+use crate::fact::{Fact, Facts, FileFact};
+use crate::formats::rules_d;
+use crate::observe::RULES_DIR;
+use crate::plan::{Plan, drop_in_path};
+use crate::reach;
+
+/// The facts as this plan leaves them. What the daemon does and when files are written stays as it is.
+pub fn after(facts: &Facts, plan: &Plan) -> Facts {
+    let mut later = facts.clone();
+    for change in &plan.changes {
+        match &change.effect {
+            Effect::File { path, after: Some(after), .. } => write(&mut later, path, after),
+            Effect::File { path, after: None, .. } => {
+                later.files.insert(path.clone(), Fact::Absent);
+            }
+            Effect::AuditKernel { add, remove } => {
+                if let Fact::Known(kernel) = &mut later.audit.kernel {
+                    kernel.rules.retain(|rule| !remove.contains(rule));
+                    kernel.rules.extend(add.iter().cloned());
+                }
+            }
+        }
+    }
+    later
+}
+
+fn write(facts: &mut Facts, path: &str, image: &FileImage) {
+    let above = Path::new(path).ancestors().skip(1).filter_map(Path::to_str);
+    let dev = above.filter_map(|dir| facts.files.get(dir)?.known()).map(|dir| dir.dev).next().unwrap_or(0);
+    let names = facts.files.keys().filter(|name| reach::real(&facts.files, name) == path).cloned();
+    let names: Vec<String> = names.chain([path.to_owned()]).collect();
+    for name in &names {
+        let fact = facts.files.entry(name.clone()).or_default();
+        let old = fact.known();
+        *fact = Fact::Known(FileFact {
+            real_path: path.to_owned(),
+            kind: image.kind,
+            mode: image.mode,
+            uid: image.uid,
+            gid: image.gid,
+            nlink: old.map_or(1, |old| old.nlink),
+            dev: old.map_or(dev, |old| old.dev),
+            ino: old.map_or(0, |old| old.ino),
+            mtime_ns: old.map_or(0, |old| old.mtime_ns),
+            size: image.content.as_ref().map_or(0, |content| content.0.len() as u64),
+            acl: old.map(|old| old.acl.clone()).unwrap_or_default(),
+            content: image.content.clone().or_else(|| old?.content.clone()),
+        });
+        list(facts, name);
+    }
+}
+
+/// A rules file or drop-in that is new is read with the others.
+fn list(facts: &mut Facts, path: &str) {
+    if path == format!("{RULES_DIR}/{}", rules_d::OWN_FILE) && facts.audit.installed.known().is_some() {
+        let mut files = facts.audit.rules_files.known().cloned().unwrap_or_default();
+        files.extend((!files.iter().any(|file| file == path)).then(|| path.to_owned()));
+        facts.audit.rules_files = Fact::Known(rules_d::in_order(&files));
+    }
+    for (name, unit) in &mut facts.units {
+        if let Fact::Known(unit) = unit
+            && path == drop_in_path(name)
+            && !unit.drop_ins.iter().any(|file| file == path)
+        {
+            unit.drop_ins.push(path.to_owned());
+            unit.drop_ins.sort_by(|one, other| Path::new(one).file_name().cmp(&Path::new(other).file_name()));
+        }
+    }
+}
