@@ -39,7 +39,7 @@ pub fn drop_in_path(unit: &str) -> String {
 }
 
 /// Ordered changes and the activations they need.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Plan {
     /// `harden/plan/1`.

@@ -4,7 +4,7 @@ use std::io::{IsTerminal, Write};
 use std::path::Path;
 
 use crate::apply::journal::StateDir;
-use crate::apply::{recover, transaction};
+use crate::apply::{recover, transaction, validate};
 use crate::assess::{self, Assessment, Limits};
 use crate::baseline::control::{Area, Risk};
 use crate::baseline::{Baseline, load};
@@ -189,6 +189,9 @@ pub fn carry_out(
         last = Some((facts, after));
         Ok(open)
     };
+    if host.live() {
+        validate::daemon_json(facts, plan)?;
+    }
     let outcome =
         execute(common, host, state, plan, &mut verify).map_err(|error| with_what_dockerd_keeps(host, facts, error))?;
     let (facts, after) = last.unwrap_or_else(|| (facts.clone(), assessment.clone()));
