@@ -176,7 +176,7 @@ fn a_file_behind_a_symbolic_link_gets_one_change() {
 /// A host with socket activation: this docker.socket, this override.conf, and a live socket of group 100.
 fn with_socket(unit: &str, drop_in: Option<&str>) -> Facts {
     const UNIT: &str = "/usr/lib/systemd/system/docker.socket";
-    const OVERRIDE: &str = "/etc/systemd/system/docker.socket.d/override.conf";
+    const OVERRIDE: &str = "/etc/systemd/system/docker.socket.d/zzz-site.conf";
     let mut facts = host("{}");
     let mut add = |path: &str, text: &str| {
         let content = Some(Content(format!("[Socket]\n{text}").into()));
@@ -195,7 +195,7 @@ fn with_socket(unit: &str, drop_in: Option<&str>) -> Facts {
 /// What harden's drop-in would hold, below its heading.
 fn drop_in(assessment: &Assessment) -> Option<String> {
     let content = assessment.plan.changes.iter().find_map(|change| match &change.effect {
-        Effect::File { path, after: Some(after), .. } if path.ends_with("/50-harden.conf") => after.content.clone(),
+        Effect::File { path, after: Some(after), .. } if path.ends_with("/zz-harden.conf") => after.content.clone(),
         _ => None,
     });
     Some(String::from_utf8(content?.0).unwrap().split_once("[Socket]\n").unwrap().1.to_owned())
@@ -228,7 +228,7 @@ fn what_a_later_drop_in_sets_is_changed_there() {
     let reason = |finding: &Finding| finding.target.ends_with("SocketMode").then(|| finding.fix.reason.clone()).flatten();
     assert_eq!(
         assessment.findings.iter().find_map(reason).unwrap(),
-        "/etc/systemd/system/docker.socket.d/override.conf:2 is read after harden's own drop-in and wins; change SocketMode there"
+        "/etc/systemd/system/docker.socket.d/zzz-site.conf:2 is read after harden's own drop-in and wins; change SocketMode there"
     );
 }
 

@@ -9,10 +9,10 @@ use crate::fact::{Fact, Facts, UnitFacts};
 use crate::formats::{exec_start, rules_d, unit_file, unit_path};
 use crate::host::Host;
 use crate::host::fs::Want as Look;
-use crate::kinds::effective::{DEFAULT_CONFIG_FILE, Effective, SERVICE, SOCKET};
+use crate::kinds::effective::{ConfigFile, DEFAULT_CONFIG_FILE, Effective, SERVICE, SOCKET};
 use crate::kinds::place::{self, Resolved};
 use crate::kinds::socket::CONTAINERD_CONFIG;
-use crate::kinds::{self, daemon, watch};
+use crate::kinds::{self, daemon, daemon_config, watch};
 use crate::plan::drop_in_path;
 use crate::reach;
 
@@ -247,6 +247,11 @@ impl Observer<'_> {
         }
         self.facts.daemon.config_at_start = self.host.config_at_start(&self.facts);
         self.effective = None;
+        if let ConfigFile::Parsed(document) = &self.effective().0.file {
+            for (_, path) in daemon_config::files_named(document) {
+                self.stat(&path);
+            }
+        }
     }
 
     fn docker_installed(&mut self) -> Fact<String> {

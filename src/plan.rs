@@ -25,8 +25,8 @@ use crate::report::BaselineRef;
 pub const SCHEMA: &str = "harden/plan/1";
 /// Where administrators' drop-ins lie.
 const DROP_IN_ROOT: &str = "/etc/systemd/system";
-/// Name of harden's drop-in.
-pub const DROP_IN: &str = "50-harden.conf";
+/// Name of harden's drop-in: systemd reads drop-ins by name and the last one wins, also over `override.conf` of `systemctl edit`.
+pub const DROP_IN: &str = "zz-harden.conf";
 /// Mode of a daemon.json or a drop-in that harden creates.
 const NEW_FILE_MODE: u32 = 0o644;
 /// Mode of a rules file that harden creates: what Debian and RHEL give theirs.
@@ -39,7 +39,7 @@ pub fn drop_in_path(unit: &str) -> String {
 }
 
 /// Ordered changes and the activations they need.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Plan {
     /// `harden/plan/1`.
@@ -457,10 +457,15 @@ impl Folding<'_, '_, '_> {
         if let Some(fatal) = fatal {
             return Err(format!("dockerd would still refuse {path}: line {}: {}; mend that first", fatal.line, fatal.what));
         }
-        match daemon_config::conflicts(self.context).first() {
-            Some(key) => {
-                Err(format!("dockerd would still refuse {path}: `{key}` is also given as a flag; take one of them away first"))
-            }
+        if let Some(key) = daemon_config::conflicts(self.context).first() {
+            return Err(format!(
+                "dockerd would still refuse {path}: `{key}` is also given as a flag; take one of them away first"
+            ));
+        }
+        match daemon_config::missing_files(document, self.context.facts).first() {
+            Some((key, file)) => Err(format!(
+                "dockerd would still refuse {path}: its `{key}` names {file}, which does not exist; mend that first"
+            )),
             None => Ok(()),
         }
     }

@@ -76,7 +76,7 @@ const PLACES: [&str; 31] = [
     "/etc/systemd/system/docker.service.d",
     "/etc/systemd/system/docker.service.d/10-x.conf",
     "/etc/systemd/system/docker.socket.d/10-x.conf",
-    "/etc/systemd/system/docker.socket.d/50-harden.conf",
+    "/etc/systemd/system/docker.socket.d/zz-harden.conf",
     "/etc/systemd/system/docker.socket.d",
     "/etc/systemd/system",
     "/usr/lib/systemd/system",
@@ -190,7 +190,7 @@ fn units() -> Vec<(&'static str, &'static str)> {
         for path in [
             SOCKET,
             "/etc/systemd/system/docker.socket.d/10-x.conf",
-            "/etc/systemd/system/docker.socket.d/50-harden.conf",
+            "/etc/systemd/system/docker.socket.d/zz-harden.conf",
             "/etc/systemd/system/docker.socket.d/99-z.conf",
             "/run/systemd/system/docker.socket.d/99-z.conf",
         ] {

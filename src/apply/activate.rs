@@ -12,7 +12,7 @@ use crate::formats::argv;
 use crate::formats::daemon_json::Document;
 use crate::host::fs::Want;
 use crate::host::{Host, exec};
-use crate::kinds::effective::{DEFAULT_CONFIG_FILE, SERVICE};
+use crate::kinds::effective::{DEFAULT_CONFIG_FILE, SERVICE, SOCKET};
 
 /// How long the daemon may take to answer after a restart.
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(30);
@@ -35,6 +35,8 @@ pub fn activate(host: &Host, action: Action) -> Result<()> {
         Action::SystemdReload => exec::run("systemctl", &["daemon-reload"], SYSTEMCTL_TIMEOUT),
         Action::DockerReload => reload(host),
         Action::DockerRestart => {
+            // systemd counts starts, failed and good ones, and refuses one too many; here each is wanted.
+            let _ = exec::run("systemctl", &["reset-failed", SERVICE, SOCKET], SYSTEMCTL_TIMEOUT);
             exec::run("systemctl", &["restart", SERVICE], SYSTEMCTL_TIMEOUT)?;
             wait_until_healthy(host)
         }

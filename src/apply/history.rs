@@ -7,7 +7,7 @@ use crate::apply::transaction::after_state;
 use crate::apply::writer::Writer;
 use crate::change::{Action, Activation, Change, Effect, FileImage};
 use crate::error::{Error, Result};
-use crate::fact::{Fact, KernelAudit};
+use crate::fact::{Fact, FileKind, KernelAudit};
 use crate::file_state::{FileState, Standing};
 use crate::host::fs::Root;
 use crate::plan::{self, Plan};
@@ -64,8 +64,9 @@ impl Transaction {
 
     /// How it ended, given all the others.
     pub fn state(&self, all: &[Transaction]) -> State {
-        let undone_by =
-            all.iter().find(|other| other.plan.undoes.as_deref() == Some(&self.id) && other.outcome() == Some("committed"));
+        // Ids sort by time: what undoes this came later. What undid it may have been undone itself.
+        let undoes = |other: &&Transaction| other.id > self.id && other.plan.undoes.as_deref() == Some(&self.id);
+        let undone_by = all.iter().filter(undoes).find(|other| other.state(all) == State::Committed);
         match (undone_by, self.outcome()) {
             (Some(other), _) => State::RolledBack(other.id.clone()),
             (None, Some("committed")) => State::Committed,
@@ -76,10 +77,7 @@ impl Transaction {
     }
 
     fn outcome(&self) -> Option<&str> {
-        self.records.iter().rev().find_map(|record| match record {
-            Record::Closed { outcome } => Some(outcome.as_str()),
-            _ => None,
-        })
+        journal::outcome(&self.records)
     }
 
     fn original(&self, change: &str) -> Option<&FileState> {
@@ -108,7 +106,7 @@ fn read(root: &Root, state_dir: &str, id: &str) -> Option<Transaction> {
         id: id.to_owned(),
         plan: journal::plan(root, &path)?,
         originals: journal::originals(root, &path)?.0.files,
-        records: journal::records(root, &path)?,
+        records: journal::records(root, &path).ok()??,
     })
 }
 
@@ -126,6 +124,8 @@ pub struct Conflict {
     pub target: String,
     /// How it differs from what the transaction left.
     pub how: String,
+    /// Whether it stays as it is; otherwise it goes back all the same.
+    pub left_alone: bool,
 }
 
 /// Works out how to undo a transaction on the host as it is now. With `force` also what someone changed since goes back.
@@ -159,6 +159,11 @@ pub fn reverse(
                 let before = transaction.original(&change.id);
                 let found = writer.state(path)?;
                 let left = after.as_ref().map(|after| after_state(before, after));
+                let goes = before.is_none() && found.as_ref().is_some_and(|found| found.kind == FileKind::Dir);
+                if let Some(name) = goes.then(|| stays_within(root, path, &changes)).flatten() {
+                    conflicts.push(Conflict { target: path.clone(), how: format!("it holds {name}"), left_alone: true });
+                    continue;
+                }
                 match FileState::standing(found.as_ref(), before, left.as_ref()) {
                     Standing::Before => continue,
                     Standing::After | Standing::Between => {}
@@ -168,7 +173,7 @@ pub fn reverse(
                             (None, _) => "it is gone".into(),
                             (Some(_), None) => "it is there again".into(),
                         };
-                        conflicts.push(Conflict { target: path.clone(), how });
+                        conflicts.push(Conflict { target: path.clone(), how, left_alone: !force });
                         if !force {
                             continue;
                         }
@@ -200,6 +205,16 @@ pub fn reverse(
         withheld: Vec::new(),
     };
     Ok(Reverse { plan, conflicts })
+}
+
+/// Something in a directory that these changes do not take away.
+fn stays_within(root: &Root, dir: &str, changes: &[Change]) -> Option<String> {
+    let removed = |path: &str| {
+        let removes = |change: &Change| matches!(&change.effect, Effect::File { path: of, after: None, .. } if of == path);
+        changes.iter().any(removes)
+    };
+    let names = root.list(dir);
+    names.known()?.iter().find(|name| !removed(&format!("{dir}/{name}"))).cloned()
 }
 
 /// A file's whole state, attributes included, so that it goes back exactly.

@@ -18,7 +18,7 @@ use crate::apply::transaction::Originals;
 use crate::apply::writer::{Meta, Writer};
 use crate::change::{Action, Effect};
 use crate::error::{Error, ErrorKind, Result};
-use crate::fact::Fact;
+use crate::fact::{Fact, FileKind};
 use crate::file_state::FileState;
 use crate::formats::audit_rule::Rule;
 use crate::formats::mask;
@@ -28,12 +28,16 @@ use crate::plan::Plan;
 
 /// Format of `originals.json` and of the journal's first record.
 pub const SCHEMA: &str = "harden/transaction/1";
-/// Originals may be as large as what is written.
 /// The newest transactions are kept, however old.
 const KEEP_NEWEST: usize = 20;
 /// Younger ones are kept, however many.
 const KEEP_DAYS: i64 = 90;
+/// Originals may be as large as what is written.
 const MAX_DOCUMENT: usize = 64 << 20;
+/// The outcome of a transaction that could not be put back.
+pub const STUCK: &str = "stuck";
+/// How often a directory is tried to be made where runs that start at the same time are in each other's way.
+const ATTEMPTS: usize = 10;
 const PRIVATE_DIR: u32 = 0o700;
 const PUBLIC_DIR: u32 = 0o755;
 const PRIVATE_FILE: u32 = 0o600;
@@ -132,7 +136,8 @@ impl<'r> StateDir<'r> {
     pub fn lock(root: &'r Root, path: &str) -> Result<Self> {
         let writer = Writer::new(root);
         ensure_dir(&writer, root, path)?;
-        ensure_dir(&writer, root, &format!("{path}/transactions"))?;
+        let transactions = format!("{path}/transactions");
+        ensure_dir(&writer, root, &transactions)?;
         let file = open_in(root, &format!("{path}/lock"), OFlag::O_RDWR | OFlag::O_CREAT)?;
         let mut lock = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
             Ok(lock) => lock,
@@ -150,6 +155,9 @@ impl<'r> StateDir<'r> {
             .and_then(|()| lock.seek(SeekFrom::Start(0)))
             .and_then(|_| lock.write_all(holder.as_bytes()))
             .map_err(|error| Error::io(path, "write the lock", error))?;
+        // Nobody else stages here now: what is left is a killed run's.
+        writer.sweep_beside(&transactions)?;
+        writer.sweep_beside(&format!("{transactions}/any"))?;
         Ok(Self { root, path: path.to_owned(), _lock: lock })
     }
 
@@ -158,21 +166,7 @@ impl<'r> StateDir<'r> {
         let path = format!("{}/transactions/{id}", self.path);
         let writer = Writer::new(self.root);
         writer.make_dir(&path, PRIVATE_DIR, nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw())?;
-        let file = open_in(
-            self.root,
-            &format!("{path}/journal.jsonl"),
-            OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_APPEND,
-        )?;
-        Ok(Journal {
-            root: self.root,
-            writer,
-            path,
-            file,
-            originals: Originals::new(),
-            begun: Vec::new(),
-            rules: Vec::new(),
-            activated: Vec::new(),
-        })
+        Journal::open(self.root, path, OFlag::O_CREAT | OFlag::O_EXCL)
     }
 
     /// Takes away transactions that are neither among the newest [`KEEP_NEWEST`] nor younger than [`KEEP_DAYS`], never an
@@ -186,71 +180,82 @@ impl<'r> StateDir<'r> {
         // Ids begin with their time, so they compare by it.
         for id in old.iter().filter(|id| id.as_str() < limit.as_str()) {
             let path = format!("{}/transactions/{id}", self.path);
-            let closed = |record: &Record| matches!(record, Record::Closed { .. });
-            if !records(self.root, &path).is_some_and(|records| records.iter().any(closed)) {
-                continue;
+            if records(self.root, &path).is_ok_and(|records| records.as_deref().and_then(outcome).is_some()) {
+                self.remove(&path)?;
+                removed += 1;
             }
-            let writer = Writer::new(self.root);
-            for name in self
-                .root
-                .list(&path)
-                .known()
-                .cloned()
-                .unwrap_or_default()
-                .into_iter()
-                .map(|name| format!("{path}/{name}"))
-                .chain([path.clone()])
-            {
-                if let Some(state) = writer.state(&name)? {
-                    writer.remove(&name, &state)?;
-                }
-            }
-            removed += 1;
         }
         Ok(removed)
     }
 
-    /// Transactions that never ended, oldest first, with what they had begun.
-    pub fn unfinished(&self) -> Result<Vec<(Journal<'r>, Plan)>> {
+    /// Transactions that never ended, oldest first, with what they had begun. With `again` also the newest one of all if it could not
+    /// be put back: what was in the way may be gone.
+    pub fn unfinished(&self, again: bool) -> Result<Vec<(Journal<'r>, Plan)>> {
         let mut found = Vec::new();
         let ids = match self.root.list(&format!("{}/transactions", self.path)) {
             Fact::Known(ids) => ids,
             Fact::Absent => Vec::new(),
             Fact::Unknown(why) => return Err(Error::failure(why).at(self.root.shown(&self.path))),
         };
-        for id in ids {
+        for id in &ids {
             let path = format!("{}/transactions/{id}", self.path);
-            let Some(records) = records(self.root, &path) else { continue };
-            if records.iter().any(|record| matches!(record, Record::Closed { .. })) {
-                continue;
+            let records = records(self.root, &path)?;
+            let retried = again && ids.last() == Some(id);
+            match records.as_deref().and_then(outcome) {
+                Some(STUCK) if retried => {}
+                Some(_) => continue,
+                None => {}
             }
-            // Nothing was touched before the first record, and what it needs is on disk before that.
-            if records.is_empty() {
+            let originals = format!("{path}/originals.json");
+            // Nothing was touched before the first record, and the originals are on disk before that.
+            if records.as_deref().unwrap_or_default().is_empty() && self.root.look(&originals, Want::Stat) == Fact::Absent {
+                self.remove(&path)?;
                 continue;
             }
             let stuck = |error: Error| {
                 Error { kind: ErrorKind::Stuck, ..error }.help(format!(
-                "a run was cut short and can't be undone; put back by hand what {path}/originals.json holds, then remove {path}"
-            ))
+                    "a run was cut short and can't be undone; put back by hand what {originals} holds, then remove {path}"
+                ))
             };
             let (plan, _) = document::<Plan>(self.root, &path, "plan.json").map_err(stuck)?;
             let (originals, _) = document::<OriginalsDocument>(self.root, &path, "originals.json").map_err(stuck)?;
-            let file = open_in(self.root, &format!("{path}/journal.jsonl"), OFlag::O_WRONLY | OFlag::O_APPEND)?;
-            let mut journal = Journal {
-                root: self.root,
-                writer: Writer::new(self.root),
-                path,
-                file,
-                originals: Originals::new(),
-                begun: Vec::new(),
-                rules: Vec::new(),
-                activated: Vec::new(),
-            };
+            let mut journal = Journal::open(self.root, path.clone(), OFlag::empty()).map_err(stuck)?;
+            journal.forget_torn_record()?;
+            journal.writer.sweep_beside(&format!("{path}/any"))?;
             journal.originals = originals.files.into_iter().map(|original| (original.change, original.state)).collect();
-            records.iter().for_each(|record| journal.remember(record));
+            records.iter().flatten().for_each(|record| journal.remember(record));
             found.push((journal, plan));
         }
         Ok(found)
+    }
+
+    /// Takes a transaction away, the journal last: it says that the rest is not needed any more. A folder with anything else in it
+    /// is none of harden's and stays.
+    fn remove(&self, transaction: &str) -> Result<()> {
+        let names = self.root.list(transaction).known().cloned().unwrap_or_default();
+        let documents = ["plan.json", "originals.json", "journal.jsonl"];
+        let is_folder = |state: &FileState| state.kind == FileKind::Dir;
+        let writer = Writer::new(self.root);
+        if !writer.state(transaction)?.as_ref().is_some_and(is_folder)
+            || !names.iter().all(|name| documents.contains(&name.as_str()))
+        {
+            return Ok(());
+        }
+        let paths = documents.iter().map(|name| format!("{transaction}/{name}")).chain([transaction.to_owned()]);
+        for path in paths {
+            if let Some(state) = writer.state(&path)? {
+                writer.remove(&path, &state)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How a transaction ended, unless its last record is another one: then it was cut short, perhaps while it was put back.
+pub fn outcome(records: &[Record]) -> Option<&str> {
+    match records.last() {
+        Some(Record::Closed { outcome }) => Some(outcome),
+        _ => None,
     }
 }
 
@@ -284,11 +289,20 @@ fn document<T: for<'de> Deserialize<'de>>(root: &Root, transaction: &str, name: 
     }
 }
 
-/// All whole records; a line that a power cut left half written is no record.
-pub fn records(root: &Root, transaction: &str) -> Option<Vec<Record>> {
-    let fact = root.look(&format!("{transaction}/journal.jsonl"), Want::Content { limit: MAX_DOCUMENT });
-    let content = fact.known()?.content.clone()?;
-    Some(content.0.split(|&byte| byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect())
+/// All whole records, `None` without a journal; a line that a power cut left half written is no record.
+///
+/// # Errors
+/// When there is a journal that can't be read.
+pub fn records(root: &Root, transaction: &str) -> Result<Option<Vec<Record>>> {
+    let path = format!("{transaction}/journal.jsonl");
+    match root.look(&path, Want::Content { limit: MAX_DOCUMENT }) {
+        Fact::Known(file) => {
+            let bytes = file.content.map(|content| content.0).unwrap_or_default();
+            Ok(Some(bytes.split(|&byte| byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect()))
+        }
+        Fact::Absent => Ok(None),
+        Fact::Unknown(why) => Err(Error::failure(why).at(root.shown(&path))),
+    }
 }
 
 /// One transaction.
@@ -297,6 +311,8 @@ pub struct Journal<'r> {
     writer: Writer<'r>,
     path: String,
     file: File,
+    /// Bytes of whole records.
+    length: u64,
     originals: Originals,
     begun: Vec<String>,
     rules: Vec<Rule>,
@@ -304,6 +320,34 @@ pub struct Journal<'r> {
 }
 
 impl<'r> Journal<'r> {
+    fn open(root: &'r Root, path: String, flags: OFlag) -> Result<Self> {
+        let file = open_in(root, &format!("{path}/journal.jsonl"), flags | OFlag::O_RDWR | OFlag::O_APPEND)?;
+        Ok(Journal {
+            root,
+            writer: Writer::new(root),
+            path,
+            file,
+            length: 0,
+            originals: Originals::new(),
+            begun: Vec::new(),
+            rules: Vec::new(),
+            activated: Vec::new(),
+        })
+    }
+
+    /// A record after half a line would be lost with it.
+    fn forget_torn_record(&mut self) -> Result<()> {
+        let mut text = Vec::new();
+        let whole = |text: &[u8]| text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        self.file
+            .read_to_end(&mut text)
+            .and_then(|_| {
+                self.length = whole(&text) as u64;
+                if self.length < text.len() as u64 { self.file.set_len(self.length) } else { Ok(()) }
+            })
+            .map_err(|error| Error::io(self.path(), "mend the journal", error))
+    }
+
     /// The only way to write to the host.
     pub fn writer(&self) -> &Writer<'r> {
         &self.writer
@@ -345,14 +389,16 @@ impl<'r> Journal<'r> {
         })
     }
 
-    /// Appends a record; it is on disk when this returns.
+    /// Appends a record; it is on disk when this returns, and not in the journal when that fails.
     pub fn append(&mut self, record: &Record) -> Result<()> {
         let mut line = serde_json::to_vec(record).map_err(|error| Error::io(self.path(), "write a record", error))?;
         line.push(b'\n');
-        self.file
-            .write_all(&line)
-            .and_then(|()| self.file.sync_data())
-            .map_err(|error| Error::io(self.path(), "write the journal", error))?;
+        if let Err(error) = self.file.write_all(&line).and_then(|()| self.file.sync_data()) {
+            // What is said to have failed must not be read as having happened, nor run into the next line.
+            let _ = self.file.set_len(self.length);
+            return Err(Error::io(self.path(), "write the journal", error));
+        }
+        self.length += line.len() as u64;
         self.remember(record);
         Ok(())
     }
@@ -376,6 +422,11 @@ impl<'r> Journal<'r> {
     /// All originals.
     pub fn originals(&self) -> &Originals {
         &self.originals
+    }
+
+    /// Changes that show, though there is no record of them, that they were begun.
+    pub fn begun_unrecorded(&mut self, changes: Vec<String>) {
+        self.begun.extend(changes);
     }
 
     /// Changes that were begun and not undone.
@@ -412,15 +463,21 @@ fn ensure_dir(writer: &Writer, root: &Root, path: &str) -> Result<()> {
             }
         }
     }
-    let own = |dir: &str| dir == path;
-    for dir in missing.into_iter().rev() {
+    for dir in missing.iter().rev() {
         // What lies above is the system's, and as open as its directories are.
-        writer.make_dir(
-            &dir,
-            if own(&dir) { PRIVATE_DIR } else { PUBLIC_DIR },
-            nix::unistd::geteuid().as_raw(),
-            nix::unistd::getegid().as_raw(),
-        )?;
+        let mode = if dir == path { PRIVATE_DIR } else { PUBLIC_DIR };
+        let (uid, gid) = (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw());
+        // Nobody holds the lock yet: another run may make it as well, and clean up what this one has staged.
+        let mut attempts = 0;
+        while let Err(error) = writer.make_dir(dir, mode, uid, gid) {
+            attempts += 1;
+            if matches!(root.look(dir, Want::Stat), Fact::Known(_)) {
+                break;
+            }
+            if attempts == ATTEMPTS {
+                return Err(error);
+            }
+        }
     }
     Ok(())
 }
@@ -452,9 +509,9 @@ mod tests {
         let root = scratch.root();
         let state = StateDir::lock(&root, "/state").unwrap();
         let mut journal = state.begin("1").unwrap();
-        assert!(state.unfinished().unwrap().is_empty(), "nothing was recorded yet");
+        assert!(state.unfinished(false).unwrap().is_empty(), "nothing was recorded yet");
         journal.append(&Record::Intent { change: "c1".into() }).unwrap();
-        let error = state.unfinished().map(|found| found.len()).unwrap_err();
+        let error = state.unfinished(false).map(|found| found.len()).unwrap_err();
         let path = scratch.path().display();
         assert_eq!(
             error.to_string(),
@@ -465,6 +522,6 @@ mod tests {
         );
         assert_eq!(error.kind, ErrorKind::Stuck);
         journal.append(&Record::Closed { outcome: "undone".into() }).unwrap();
-        assert!(state.unfinished().unwrap().is_empty());
+        assert!(state.unfinished(false).unwrap().is_empty());
     }
 }

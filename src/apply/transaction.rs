@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::apply::activate;
 use crate::apply::audit as kernel;
-use crate::apply::journal::{Journal, Record};
+use crate::apply::journal::{Journal, Record, STUCK};
+use crate::apply::restart;
 use crate::apply::writer::{Meta, Writer};
 use crate::change::{Action, Change, Effect, FileImage};
 use crate::error::{Error, ErrorKind, Result};
@@ -33,8 +34,8 @@ pub struct Run<'a> {
 /// # Errors
 /// After a failure everything is put back; the error says so. [`ErrorKind::Stuck`] when that failed too.
 pub fn run(journal: &mut Journal, mut run: Run) -> Result<Vec<Action>> {
-    let originals = collect_originals(journal.writer(), run.plan)?;
-    journal.keep(run.plan, &originals)?;
+    let originals = collect_originals(journal.writer(), run.plan).map_err(nothing_changed)?;
+    journal.keep(run.plan, &originals).map_err(nothing_changed)?;
     let mut activated = Vec::new();
     // What can't be recorded as done would be undone by the next run.
     let outcome = carry_out(journal, &mut run, &mut activated)
@@ -43,6 +44,11 @@ pub fn run(journal: &mut Journal, mut run: Run) -> Result<Vec<Action>> {
         Ok(()) => Ok(activated),
         Err(error) => Err(put_back(journal, &run, &originals, &activated, error)),
     }
+}
+
+/// The same error, of a run that ended before it touched anything.
+pub fn nothing_changed(error: Error) -> Error {
+    Error { what: format!("{}; nothing was changed", error.what), ..error }
 }
 
 fn carry_out(journal: &mut Journal, run: &mut Run, activated: &mut Vec<Action>) -> Result<()> {
@@ -79,7 +85,7 @@ fn collect_originals(writer: &Writer, plan: &Plan) -> Result<Originals> {
             if let Some(difference) = difference(before.as_ref(), found.as_ref()) {
                 return Err(Error::failure(format!("it changed since it was looked at: {difference}"))
                     .at(path)
-                    .help("nothing was changed; run the same command again"));
+                    .help("run the same command again"));
             }
             originals.insert(change.id.clone(), found);
         }
@@ -146,40 +152,46 @@ fn meta(image: &FileImage) -> Meta {
 
 /// Puts everything back after a failure, and says what happened.
 fn put_back(journal: &mut Journal, run: &Run, originals: &Originals, activated: &[Action], error: Error) -> Error {
-    let mut stuck = undo(journal, run.plan, originals);
-    stuck.extend(reactivate(run.host, activated));
+    let stuck = back(journal, run.host, run.plan, originals, activated);
     let place = journal.path().display().to_string();
     if stuck.is_empty() {
         let _ = journal.append(&Record::Closed { outcome: "undone".into() });
         return Error { what: format!("{}; everything was put back", error.what), ..error };
     }
-    let _ = journal.append(&Record::Closed { outcome: "stuck".into() });
+    let _ = journal.append(&Record::Closed { outcome: STUCK.into() });
     Error {
         kind: ErrorKind::Stuck,
         what: format!("{}; putting back failed too; the originals lie in {place}", error.what),
         others: stuck,
         ..error
     }
+    .help("when what was in the way is gone: harden recover")
 }
 
-/// Puts the old state in force again, where the new one was put in force; returns what failed.
-pub fn reactivate(host: &Host, activated: &[Action]) -> Vec<Error> {
+/// Undoes what was done and puts the old state in force again, where the new one was; returns what failed.
+pub fn back(journal: &mut Journal, host: &Host, plan: &Plan, originals: &Originals, activated: &[Action]) -> Vec<Error> {
     // A restart reads everything; a dockerd that did not survive one can't be told to reload.
     let restarted = activated.contains(&Action::DockerRestart);
-    let needed = |action: &&Action| match action {
-        Action::AuditLoad => false,
-        Action::DockerReload => !restarted,
-        Action::SystemdReload | Action::DockerRestart => true,
-    };
-    activated.iter().filter(needed).filter_map(|action| activate::activate(host, *action).err()).collect()
+    let held = if restarted { restart::hold(host, plan) } else { None };
+    let mut failed = undo(journal, plan, originals);
+    for action in activated {
+        let done = match (action, &held) {
+            (Action::AuditLoad, _) => Ok(()),
+            (Action::DockerReload, _) if restarted => Ok(()),
+            (Action::DockerRestart, Some(held)) => held.start(journal.writer(), host),
+            (action, _) => activate::activate(host, *action),
+        };
+        failed.extend(done.err());
+    }
+    failed
 }
 
 /// Undoes what was done, newest first; continues past failures and returns them all.
 ///
 /// What is as the plan left it goes back; what is as it was before stays; anything else was changed by someone else meanwhile and
 /// is left alone.
-pub fn undo(journal: &mut Journal, plan: &Plan, originals: &Originals) -> Vec<Error> {
-    let mut failed = Vec::new();
+fn undo(journal: &mut Journal, plan: &Plan, originals: &Originals) -> Vec<Error> {
+    let (mut failed, mut stuck) = (Vec::new(), Vec::new());
     let begun = journal.begun().to_vec();
     for change in plan.changes.iter().rev().filter(|change| begun.contains(&change.id)) {
         let errors: Vec<Error> = match &change.effect {
@@ -188,8 +200,15 @@ pub fn undo(journal: &mut Journal, plan: &Plan, originals: &Originals) -> Vec<Er
                 deleted.chain(remove.iter().filter_map(|rule| kernel::add_rule(rule).err())).collect()
             }
             Effect::File { path, after, .. } => {
-                let before = originals.get(&change.id).and_then(Option::as_ref);
-                undo_file(journal.writer(), path, before, after.as_ref()).err().into_iter().collect()
+                // A directory that others may change again would be in the way of putting back what is in it.
+                let holds_failed = stuck.iter().any(|inner: &&str| std::path::Path::new(inner).starts_with(path));
+                let undone = match originals.get(&change.id) {
+                    _ if holds_failed => Err(Error::failure("left as it is, until what is in it can be put back").at(path)),
+                    Some(before) => undo_file(journal.writer(), path, before.as_ref(), after.as_ref()),
+                    None => Err(Error::failure("its original is not on record").at(path)),
+                };
+                stuck.extend(undone.is_err().then_some(path.as_str()));
+                undone.err().into_iter().collect()
             }
         };
         if errors.is_empty() {
@@ -198,6 +217,21 @@ pub fn undo(journal: &mut Journal, plan: &Plan, originals: &Originals) -> Vec<Er
         failed.extend(errors);
     }
     failed
+}
+
+/// Changes without a record of their beginning whose files are as the plan leaves them: a power cut can take records with it.
+pub fn begun_unrecorded(journal: &Journal, plan: &Plan) -> Vec<String> {
+    let mut found = Vec::new();
+    for change in plan.changes.iter().filter(|change| !journal.begun().contains(&change.id)) {
+        let Effect::File { path, after, .. } = &change.effect else { continue };
+        let before = journal.original(&change.id);
+        let left = after.as_ref().map(|after| after_state(before, after));
+        let Ok(now) = journal.writer().state(path) else { continue };
+        if matches!(FileState::standing(now.as_ref(), before, left.as_ref()), Standing::After | Standing::Between) {
+            found.push(change.id.clone());
+        }
+    }
+    found
 }
 
 fn undo_file(writer: &Writer, path: &str, before: Option<&FileState>, after: Option<&FileImage>) -> Result<()> {

@@ -218,13 +218,12 @@ mod builtin {
     use super::*;
 
     /// `essential` watches the files of which a change equals root, and needs the rules to load.
-    const BEYOND: [&str; 7] = [
+    const BEYOND: [&str; 6] = [
         "audit-watch-dockerd",
         "audit-watch-etc-docker",
         "audit-watch-daemon-json",
         "audit-watch-docker-service",
         "audit-watch-docker-socket-unit",
-        "audit-auditd-running",
         "audit-rules-loadable",
     ];
 

@@ -4,15 +4,16 @@ use std::io::{IsTerminal, Write};
 use std::path::Path;
 
 use crate::apply::journal::StateDir;
-use crate::apply::{recover, transaction};
+use crate::apply::{recover, transaction, validate};
 use crate::assess::{self, Assessment, Limits};
+use crate::baseline::control::Area;
 use crate::baseline::{Baseline, load};
 use crate::change::Effect;
 use crate::cli::{Common, Format};
 use crate::commands::check::assess;
 use crate::commands::{Ending, load_baseline, open_host, output, prompt};
 use crate::error::{Error, ErrorKind, Result};
-use crate::fact::Facts;
+use crate::fact::{Fact, Facts};
 use crate::finding::{FixKind, Status};
 use crate::host::Host;
 use crate::observe;
@@ -27,7 +28,7 @@ pub fn run(common: &Common, yes: bool, keep_going: bool) -> Result<Ending> {
     may_write(&host)?;
     may_ask("apply", yes)?;
     let state = StateDir::lock(&host.root, &state_dir(common))?;
-    recover::unfinished(&host, &state, &mut |text| progress(common, text))?;
+    recover::unfinished(&host, &state, false, &mut |text| progress(common, text))?;
     let facts = observe::observe(&host, &baseline)?;
     let assessment = assess(common, &baseline, &facts)?;
     if let (Some(withheld), false) = (assessment.plan.withheld.first(), keep_going) {
@@ -40,7 +41,7 @@ pub fn run(common: &Common, yes: bool, keep_going: bool) -> Result<Ending> {
         confirm("Apply these changes?")?;
     }
     let report = carry_out(common, &host, &state, &baseline, &facts, &assessment)?;
-    output::report(&report, common, Tense::Did)?;
+    output::done(&report, common);
     Ok(Ending::Done)
 }
 
@@ -74,7 +75,7 @@ pub fn saved(common: &Common, file: &Path, yes: bool, dry_run: bool) -> Result<E
         confirm("Apply these changes?")?;
     }
     let state = StateDir::lock(&host.root, &state_dir(common))?;
-    if recover::unfinished(&host, &state, &mut |text| progress(common, text))? > 0 {
+    if recover::unfinished(&host, &state, false, &mut |text| progress(common, text))? > 0 {
         return Err(Error::failure("an earlier run was cut short and was put back now, so the plan may no longer be right")
             .help("make a new plan: harden plan -o PLAN"));
     }
@@ -83,7 +84,7 @@ pub fn saved(common: &Common, file: &Path, yes: bool, dry_run: bool) -> Result<E
         load(&assessment.plan.baseline.name, &[]).ok().filter(|baseline| baseline.digest == assessment.plan.baseline.digest);
     let baseline = same.unwrap_or_default();
     let report = carry_out(common, &host, &state, &baseline, &facts, &assessment)?;
-    output::report(&report, common, Tense::Did)?;
+    output::done(&report, common);
     Ok(Ending::Done)
 }
 
@@ -173,15 +174,19 @@ pub fn carry_out(
         };
         return Ok(assess::report(facts, assessment, Some(outcome(plan, None, Vec::new(), msg))));
     }
+    let before = facts;
     let mut last: Option<(Facts, Assessment)> = None;
     let mut verify = || {
         let facts = observe::observe(host, baseline)?;
         let limits = Limits { max_risk: common.max_risk.into(), wanted: &|_, _| true };
         let after = assess::assess(baseline, &facts, &limits)?;
-        let open = still_open(plan, &after);
+        let open = still_open(plan, before, &after);
         last = Some((facts, after));
         Ok(open)
     };
+    if host.live() {
+        validate::daemon_json(facts, plan)?;
+    }
     let outcome =
         execute(common, host, state, plan, &mut verify).map_err(|error| with_what_dockerd_keeps(host, facts, error))?;
     let (facts, after) = last.unwrap_or_else(|| (facts.clone(), assessment.clone()));
@@ -213,7 +218,7 @@ fn execute(
     verify: &mut dyn FnMut() -> Result<Vec<String>>,
 ) -> Result<RunOutcome> {
     crate::signal::hold();
-    let mut journal = state.begin(&transaction_id())?;
+    let mut journal = state.begin(&transaction_id()).map_err(transaction::nothing_changed)?;
     let (id, originals) = (journal.id().to_owned(), journal.path().display().to_string());
     let run = transaction::Run { host, plan, progress: &mut |text| progress(common, text), verify };
     let activated = transaction::run(&mut journal, run)?;
@@ -242,20 +247,27 @@ fn with_what_dockerd_keeps(host: &Host, before: &Facts, error: Error) -> Error {
     }
 }
 
-/// What was to be fixed and is not, in words. What waits for something that the user has to do does not count.
-fn still_open(plan: &Plan, after: &Assessment) -> Vec<String> {
+/// What was to be fixed and is not, in words. What harden can't do or see on this host, before and after, does not count: a restart
+/// by hand, and the kernel's audit rules where they are locked or out of sight.
+fn still_open(plan: &Plan, before: &Facts, after: &Assessment) -> Vec<String> {
     let waits = plan.activations.iter().any(|activation| activation.by_hand.is_some());
+    let kernel = &before.audit.kernel;
+    let locked = kernel.known().is_some_and(|kernel| kernel.enabled == 2);
     let planned = |control: &str, target: &str| plan.fixes.iter().any(|fix| fix.control == control && fix.target == target);
     after
         .findings
         .iter()
         .filter(|finding| planned(&finding.control, &finding.target))
         .filter(|finding| match finding.status {
+            Status::Drift if finding.area == Area::Audit && locked => finding.fix.kind != FixKind::Manual,
             Status::Drift => !(waits && finding.fix.kind == FixKind::Manual),
-            Status::Unknown => true,
+            Status::Unknown => !(finding.area == Area::Audit && matches!(kernel, Fact::Unknown(_))),
             Status::Compliant | Status::NotApplicable | Status::Waived => false,
         })
-        .map(|finding| format!("{} ({}): {}", finding.control, finding.target, finding.observed))
+        .map(|finding| {
+            let reason = finding.fix.reason.as_deref().map(|reason| format!(" ({reason})")).unwrap_or_default();
+            format!("{} ({}): {}{reason}", finding.control, finding.target, finding.observed)
+        })
         .collect()
 }
 
@@ -277,7 +289,7 @@ fn outcome(plan: &Plan, transaction: Option<String>, activated: Vec<crate::chang
     }
 }
 
-/// Sorts by time; the process id keeps two of the same second apart.
+/// Sorts by time; the process id keeps two of the same moment apart.
 fn transaction_id() -> String {
-    format!("{}-{}", jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ"), std::process::id())
+    format!("{}-{}", jiff::Timestamp::now().strftime("%Y%m%dT%H%M%S.%3fZ"), std::process::id())
 }

@@ -40,14 +40,14 @@ pub fn run(common: &Common) -> Result<Ending> {
     apply::may_write(&host)?;
     apply::confirm("Apply these changes?")?;
     let state = StateDir::lock(&host.root, &apply::state_dir(common))?;
-    if recover::unfinished(&host, &state, &mut |text| apply::progress(common, text))? > 0 {
+    if recover::unfinished(&host, &state, false, &mut |text| apply::progress(common, text))? > 0 {
         return Err(Error::failure(
             "an earlier run was cut short; what it had begun was put back, so what you saw is no longer true",
         )
         .help("run harden again"));
     }
     let report = apply::carry_out(common, &host, &state, &baseline, &facts, &assessment)?;
-    output::report(&report, common, Tense::Did)?;
+    output::done(&report, common);
     Ok(Ending::Done)
 }
 

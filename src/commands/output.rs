@@ -23,6 +23,13 @@ pub fn report(report: &Report, common: &Common, tense: Tense) -> Result<()> {
     bytes_out(common, &bytes)
 }
 
+/// Reports what was done. The host is as it says even when that can't be told, so that is no failure of the run.
+pub fn done(report: &Report, common: &Common) {
+    if let Err(error) = self::report(report, common, Tense::Did) {
+        note(&format!("{error}; everything was done all the same"));
+    }
+}
+
 /// Writes a part of a report, between the questions of interactive mode.
 pub fn part(report: &Report, common: &Common, part: Part) -> Result<()> {
     let mut bytes = Vec::new();

@@ -5,13 +5,12 @@ use crate::apply::{history, recover};
 use crate::assess::Assessment;
 use crate::baseline::control::Risk;
 use crate::change::Action;
-use crate::cli::Common;
+use crate::cli::{Common, Format};
 use crate::commands::{Ending, apply, open_host, output};
 use crate::error::{Error, Result};
 use crate::fact::Facts;
 use crate::host::Host;
 use crate::observe;
-use crate::render::text::Tense;
 use crate::report::{Report, RunOutcome};
 
 /// Undoes a transaction, the newest by default.
@@ -21,17 +20,18 @@ pub fn run(common: &Common, id: Option<&str>, yes: bool, force: bool) -> Result<
     apply::may_ask("rollback", yes)?;
     let state_dir = apply::state_dir(common);
     let state = StateDir::lock(&host.root, &state_dir)?;
-    recover::unfinished(&host, &state, &mut |text| apply::progress(common, text))?;
+    recover::unfinished(&host, &state, false, &mut |text| apply::progress(common, text))?;
     let all = history::list(&host.root, &state_dir)?;
     let transaction = super::history::find(&all, id)?;
-    if let history::State::RolledBack(by) = transaction.state(&all) {
+    // What a rollback left alone can still be put back by force.
+    if let (history::State::RolledBack(by), false) = (transaction.state(&all), force) {
         return Err(Error::failure(format!("{} was rolled back already, by {by}", transaction.id)).help("harden history"));
     }
     let facts = observe::observe_docker(&host);
     let reverse = history::reverse(&host.root, transaction, &host.kernel_audit(), force, &facts.host.hostname)?;
     for conflict in &reverse.conflicts {
         let left =
-            if force { "put back all the same (--force); what it is now is kept in the transaction" } else { "left alone" };
+            if conflict.left_alone { "left alone" } else { "put back all the same; what it is now is kept in the transaction" };
         output::note(&format!("{} was changed since: {}; {left}", conflict.target, conflict.how));
     }
     stops_containers(common, &facts, &reverse.plan)?;
@@ -41,13 +41,23 @@ pub fn run(common: &Common, id: Option<&str>, yes: bool, force: bool) -> Result<
         output::part(&report, common, crate::render::text::Part::Changes)?;
         apply::confirm("Undo these changes?")?;
     }
-    let report = apply::undo(common, &host, &state, &facts, &assessment)?;
-    output::report(&report, common, Tense::Did)?;
-    match reverse.conflicts.is_empty() || force {
-        true => Ok(Ending::Done),
-        false => Err(Error::failure("some files were changed since and were left alone; all else was put back")
-            .help("put them back too with --force: their content of now is kept")),
+    let mut report = apply::undo(common, &host, &state, &facts, &assessment)?;
+    if !reverse.conflicts.iter().any(|conflict| conflict.left_alone) {
+        output::done(&report, common);
+        return Ok(Ending::Done);
     }
+    let mut error = Error::failure("what was changed since was left alone; all else was put back");
+    if !force {
+        error = error.help("put it back too with --force: what it is now is kept");
+    }
+    if let Some(outcome) = &mut report.outcome {
+        // As text the failure is told on stderr.
+        outcome.failed = common.format == Format::Json;
+        outcome.msg = format!("{}; {}", outcome.msg, error.what);
+    }
+    output::done(&report, common);
+    output::note(&error.to_string());
+    Ok(Ending::Failed(error.kind))
 }
 
 /// The old configuration may be one without live-restore: then its restart stops what runs.
@@ -83,12 +93,12 @@ pub fn recover(common: &Common) -> Result<Ending> {
     let host = open_host(common)?;
     apply::may_write(&host)?;
     let state = StateDir::lock(&host.root, &apply::state_dir(common))?;
-    let count = recover::unfinished(&host, &state, &mut |text| apply::progress(common, text))?;
+    let count = recover::unfinished(&host, &state, true, &mut |text| apply::progress(common, text))?;
     let msg = match count {
         0 => "nothing was cut short".to_owned(),
         n => format!("{} put back", crate::plan::count(n, "unfinished transaction")),
     };
-    output::report(&report(&host, count > 0, msg), common, Tense::Did)?;
+    output::done(&report(&host, count > 0, msg), common);
     Ok(Ending::Done)
 }
 

@@ -6,7 +6,7 @@ use crate::fact::{Fact, Facts, KernelAudit};
 use crate::finding::{Outcome, Verdict};
 use crate::formats::rules_d::Gravity;
 use crate::kinds::watch::{audit_missing, not_built};
-use crate::kinds::{Context, not_applicable, unknown, verdict, wrong};
+use crate::kinds::{Context, docker_missing, not_applicable, unknown, verdict, wrong};
 use crate::observe::RULES_DIR;
 
 /// One verdict; of `loadable` one a line that is wrong.
@@ -15,6 +15,9 @@ pub fn judge<'c>(control: &'c Control, want: &AuditStateWant, context: &Context)
         AuditState::Running => "auditd",
         AuditState::Persistent | AuditState::Loadable => RULES_DIR,
     };
+    if let Some(outcome) = docker_missing(context.facts) {
+        return vec![verdict(control, target, outcome, "", "")];
+    }
     if want.is == AuditState::Running
         && let Some((observed, help)) = nothing_to_run(context.facts)
     {
@@ -151,5 +154,13 @@ fn loadable<'c>(control: &'c Control, context: &Context) -> Vec<Verdict<'c>> {
         verdicts.push(verdict(control, RULES_DIR, Outcome::Compliant { note: None }, observed, desired));
         verdicts[0].evidence = notes;
     }
+    verdicts.extend(off(control, context));
     verdicts
+}
+
+/// Rules that load record nothing while auditing is off.
+fn off<'c>(control: &'c Control, context: &Context) -> Option<Verdict<'c>> {
+    let kernel = context.facts.audit.kernel.known()?;
+    let help = "no rule records anything until auditd runs: `systemctl enable --now auditd`, and no audit=0 for the kernel";
+    (kernel.enabled == 0).then(|| verdict(control, "kernel audit", Outcome::Manual(help.into()), "off", "on"))
 }

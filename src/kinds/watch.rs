@@ -286,10 +286,11 @@ fn outcome(disk: Option<&Coverage>, kernel: Option<&Coverage>, rule: &Rule, vola
     let missing = |coverage: Option<&Coverage>| coverage.is_some_and(|coverage| !matches!(coverage, Coverage::Full { .. }));
     if missing(disk) {
         if let Some(stop) = &context.rules.loaded.stop {
-            return Outcome::Manual(format!(
-                "a rule after {} would not load: {}; mend that line first",
-                stop.origin, stop.what
-            ));
+            let mend = match context.rules.needless().is_empty() {
+                true => "mend that line first",
+                false => "audit-rules-loadable mends that; run harden again then",
+            };
+            return Outcome::Manual(format!("a rule after {} would not load: {}; {mend}", stop.origin, stop.what));
         }
         edits.push(Edit::AuditOnDisk(rule.clone()));
     }

@@ -1,7 +1,9 @@
 //! The controls of daemon.json and of dockerd's flags.
 
-use crate::table::{Absent, Break, automatic, check_absent, check_breaks, manual};
-use crate::tree::CONFIG;
+use harden::finding::FixKind;
+
+use crate::table::{Absent, Break, automatic, check_absent, check_breaks, judge, judge_alone, manual, observe, of};
+use crate::tree::{CONFIG, Tree};
 
 const NOT_INSTALLED: &str = "Docker is not installed: no dockerd, no docker.service";
 const READ_AS_MEANT: &str = "a configuration that this engine reads as it is meant";
@@ -75,19 +77,6 @@ pub const BREAKS: &[Break] = &[
             "it is given by the flag --icc; change or take away that flag in /etc/default/docker:1 ($DOCKER_OPTS)",
         )],
         also: &[],
-    },
-    Break {
-        control: "daemon-icc-disabled",
-        how: "while iptables is off",
-        breaks: |tree| tree.edit(CONFIG, r#""icc": false"#, r#""iptables": false"#),
-        findings: &[manual(
-            "icc",
-            "true",
-            "false",
-            "dockerd does not start with icc off while iptables is off; switch iptables on (daemon-iptables-enabled), then run \
-             harden again",
-        )],
-        also: &["daemon-iptables-enabled iptables"],
     },
     Break {
         control: "daemon-log-level-info",
@@ -229,22 +218,6 @@ pub const BREAKS: &[Break] = &[
         also: &[],
     },
     Break {
-        control: "daemon-userland-proxy-disabled",
-        how: "while iptables is off",
-        breaks: |tree| {
-            tree.drop_line(CONFIG, "userland-proxy");
-            tree.edit(CONFIG, r#""icc": false"#, r#""iptables": false"#);
-        },
-        findings: &[manual(
-            "userland-proxy",
-            "true",
-            "false",
-            "while iptables is off, the proxy alone publishes ports; switch iptables on (daemon-iptables-enabled), then run harden \
-             again",
-        )],
-        also: &["daemon-icc-disabled icc", "daemon-iptables-enabled iptables"],
-    },
-    Break {
         control: "daemon-seccomp-default",
         how: "unconfined",
         breaks: |tree| tree.key(r#""seccomp-profile": "unconfined""#),
@@ -360,4 +333,32 @@ fn broken_then_fixed() {
 #[test]
 fn not_applicable() {
     check_absent(ABSENT);
+}
+
+/// Both need iptables: alone they wait for it, together with its fix they are fixed in the same run.
+#[test]
+fn what_needs_iptables_waits_for_it() {
+    let tree = Tree::green();
+    tree.drop_line(CONFIG, "userland-proxy");
+    tree.edit(CONFIG, r#""icc": false"#, r#""iptables": false"#);
+    let facts = observe(&tree);
+    for (control, reason) in [
+        (
+            "daemon-icc-disabled",
+            "dockerd does not start with icc off while iptables is off; switch iptables on (daemon-iptables-enabled), then run \
+             harden again",
+        ),
+        (
+            "daemon-userland-proxy-disabled",
+            "while iptables is off, the proxy alone publishes ports; switch iptables on (daemon-iptables-enabled), then run harden \
+             again",
+        ),
+    ] {
+        let alone = judge_alone(&facts, control);
+        let reasons: Vec<_> = of(&alone, control).map(|finding| finding.fix.reason.as_deref()).collect();
+        assert_eq!(reasons, [Some(reason)], "{control}");
+        let all = judge(&facts);
+        let kinds: Vec<_> = of(&all, control).map(|finding| finding.fix.kind).collect();
+        assert_eq!(kinds, [FixKind::Automatic], "{control}");
+    }
 }

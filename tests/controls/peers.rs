@@ -80,6 +80,10 @@ fn flag_set_to_false_is_not_true() {
         live::edit(&mut facts, CONFIG, &format!("    {line},\n"), "");
         live::flag(&mut facts, flag);
         assert_eq!(stands(&facts, control), [format!("{target} Drift")], "{flag}");
+        let place = "/etc/default/docker:1 ($DOCKER_OPTS)";
+        let reason = format!("it is given by the flag {flag}; change or take away that flag in {place}");
+        let assessment = judge(&facts);
+        assert!(of(&assessment, control).all(|finding| finding.fix.reason.as_ref() == Some(&reason)), "{flag}");
     }
 }
 

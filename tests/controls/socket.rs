@@ -186,7 +186,7 @@ fn not_applicable() {
 /// What a fix leaves behind, so that the next start of whoever makes the socket does not undo it.
 #[test]
 fn fixes_outlast_the_next_start() {
-    let drop_in = "/etc/systemd/system/docker.socket.d/50-harden.conf";
+    let drop_in = "/etc/systemd/system/docker.socket.d/zz-harden.conf";
     let table: [(&str, &str, &str); 5] = [
         ("of another group, which the unit gave it", drop_in, "SocketGroup=docker\n"),
         ("of another group, which dockerd itself gave it", CONFIG, "{\n    \"icc\": false,"),

@@ -121,6 +121,12 @@ pub fn judge(facts: &Facts) -> Assessment {
     assess::assess(&EVERYTHING, facts, &limits).unwrap_or_else(|error| panic!("{error}"))
 }
 
+/// Judges by everything, but fixes this control alone: what other fixes would make room for stays out of sight.
+pub fn judge_alone(facts: &Facts, control: &str) -> Assessment {
+    let limits = Limits { max_risk: Risk::Disruptive, wanted: &|id, _| id == control };
+    assess::assess(&EVERYTHING, facts, &limits).unwrap_or_else(|error| panic!("{error}"))
+}
+
 /// Findings that are not as wanted, or could not be observed.
 pub fn open(assessment: &Assessment) -> Vec<&Finding> {
     assessment.findings.iter().filter(|finding| matches!(finding.status, Status::Drift | Status::Unknown)).collect()
@@ -231,7 +237,7 @@ pub fn check_absent(table: &[Absent]) {
         .filter_map(|case| {
             let tree = Tree::green();
             (case.remove)(&tree);
-            let assessment = judge(&observe(&tree));
+            let assessment = judge_alone(&observe(&tree), case.control);
             let reasons: Vec<String> = of(&assessment, case.control)
                 .map(|finding| {
                     format!("{:?} {}: {}", finding.status, finding.target, finding.fix.reason.clone().unwrap_or_default())

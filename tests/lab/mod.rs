@@ -15,6 +15,7 @@ use harden::host::docker::{Endpoint, Engine};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, geteuid};
 
+pub mod host;
 pub mod run;
 
 /// Flags for a daemon that needs no network: it starts faster, and without iptables.
@@ -40,6 +41,7 @@ pub fn path_with_sbin() -> String {
 /// The machine, for one test at a time, and a folder that goes with it.
 pub struct Lab {
     dir: PathBuf,
+    data: PathBuf,
     _lock: File,
 }
 
@@ -53,7 +55,14 @@ impl Lab {
         let name = format!("harden-lab-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let dir = std::env::temp_dir().join(name);
         fs::create_dir(&dir).expect("the lab's folder");
-        Lab { dir, _lock: lock }
+        Lab { data: dir.join("data"), dir, _lock: lock }
+    }
+
+    /// The same, with daemons that keep their data where the next run finds it.
+    pub fn with_data(data: &Path) -> Lab {
+        let mut lab = Lab::new();
+        lab.data = data.to_owned();
+        lab
     }
 
     /// The lab's folder.
@@ -80,6 +89,7 @@ impl Drop for Lab {
     fn drop(&mut self) {
         end_processes_of(&self.dir);
         unmount_below(&self.dir);
+        unmount_below(&self.data);
         if let Err(error) = fs::remove_dir_all(&self.dir) {
             eprintln!("{} is left behind: {error}", self.dir.display());
         }
@@ -143,7 +153,7 @@ impl<'lab> Dockerd<'lab> {
             .args(["--pdeathsig", "TERM", "unshare", "--net", "dockerd", "--config-file"])
             .arg(lab.config())
             .arg("--data-root")
-            .arg(lab.dir.join("data"))
+            .arg(&lab.data)
             .arg("--exec-root")
             .arg(lab.dir.join("exec"))
             .arg("--pidfile")

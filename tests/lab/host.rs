@@ -1,0 +1,190 @@
+//! Whole Debian hosts with systemd, dockerd and docker.socket, each in a container of the lab's daemon.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use super::run::{BINARY, Run, path};
+use super::{Dockerd, Lab, NO_NETWORK, path_with_sbin, require};
+
+/// The image of the hosts; another choice of packages is another number.
+const IMAGE: &str = "debian-host:1";
+const PACKAGES: &str = "systemd,systemd-sysv,dbus,docker.io,auditd,iptables,procps,busybox-static";
+const SUITE: &str = "bookworm";
+/// How long one command on a host may take, in seconds.
+const LIMIT: &str = "120";
+const BOOT: Duration = Duration::from_secs(60);
+const POLL: Duration = Duration::from_millis(200);
+
+/// The capabilities that engine 20.10 knows, by number. The kernel's later ones it does not.
+const CAPABILITIES: [&str; 38] = [
+    "chown",
+    "dac_override",
+    "dac_read_search",
+    "fowner",
+    "fsetid",
+    "kill",
+    "setgid",
+    "setuid",
+    "setpcap",
+    "linux_immutable",
+    "net_bind_service",
+    "net_broadcast",
+    "net_admin",
+    "net_raw",
+    "ipc_lock",
+    "ipc_owner",
+    "sys_module",
+    "sys_rawio",
+    "sys_chroot",
+    "sys_ptrace",
+    "sys_pacct",
+    "sys_admin",
+    "sys_boot",
+    "sys_nice",
+    "sys_resource",
+    "sys_time",
+    "sys_tty_config",
+    "mknod",
+    "lease",
+    "audit_write",
+    "audit_control",
+    "setfcap",
+    "mac_override",
+    "mac_admin",
+    "syslog",
+    "wake_alarm",
+    "block_suspend",
+    "audit_read",
+];
+
+/// A lab whose daemon keeps the image of the hosts from run to run.
+pub fn lab() -> Lab {
+    Lab::with_data(&cache().join("data"))
+}
+
+fn cache() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("debian-host")
+}
+
+/// The lab's daemon, with the image.
+pub fn engine(lab: &Lab) -> Dockerd<'_> {
+    fs::create_dir_all(cache()).expect("a folder beneath target/");
+    let daemon = Dockerd::start(lab, "{}", &NO_NETWORK);
+    // What an earlier run left when it was killed.
+    for container in daemon.docker(&["ps", "--all", "--quiet"]).lines() {
+        daemon.docker(&["rm", "--force", "--volumes", container]);
+    }
+    if daemon.docker(&["images", "--quiet", IMAGE]).is_empty() {
+        make_image(lab, &daemon);
+    }
+    daemon
+}
+
+fn make_image(lab: &Lab, daemon: &Dockerd) {
+    require("debootstrap", "debootstrap");
+    let (root, archive) = (lab.dir().join("root"), lab.dir().join("root.tar"));
+    let mut command = Command::new("timeout");
+    command.args(["900", "debootstrap", "--variant=minbase", &format!("--include={PACKAGES}"), SUITE]).arg(&root);
+    let run = Run::of(command.env("PATH", path_with_sbin()));
+    assert_eq!(run.code, 0, "debootstrap {SUITE}, which needs a Debian mirror: {}\n{}", run.stdout, run.stderr);
+    // So that a copy into the container is all that a host needs.
+    let tar = Command::new("tar").arg("-C").arg(&root).arg("-cf").arg(&archive).arg(".").status();
+    assert!(tar.expect("tar").success(), "tar of the host");
+    daemon.docker(&["import", &path(&archive), IMAGE]);
+    fs::remove_file(archive).expect("the archive");
+}
+
+/// A host; gone with this value.
+pub struct Host<'d> {
+    daemon: &'d Dockerd<'d>,
+    name: &'static str,
+}
+
+impl<'d> Host<'d> {
+    /// Boots a host with harden in it, and waits until Docker runs there.
+    pub fn boot(daemon: &'d Dockerd<'d>, name: &'static str) -> Host<'d> {
+        let bounding = bounding_set();
+        let capabilities = CAPABILITIES.iter().enumerate().filter(|(bit, _)| bounding >> bit & 1 == 1);
+        let capabilities: Vec<String> = capabilities.map(|(_, name)| format!("--cap-add={name}")).collect();
+        let mut arguments = vec!["run", "--detach", "--name", name, "--hostname", name, "--network=none", "--cgroupns=host"];
+        arguments.extend(capabilities.iter().map(String::as_str));
+        for option in ["seccomp=unconfined", "apparmor=unconfined", "systempaths=unconfined"] {
+            arguments.extend(["--security-opt", option]);
+        }
+        arguments.extend(["--volume", "/sys/fs/cgroup:/sys/fs/cgroup:rw", "--tmpfs", "/run:exec", "--tmpfs", "/run/lock"]);
+        arguments.extend(["--volume", "/var/lib/docker", "--env", "container=docker", IMAGE, "/sbin/init"]);
+        daemon.docker(&arguments);
+        let host = Host { daemon, name };
+        daemon.docker(&["cp", BINARY, &format!("{name}:/usr/local/bin/harden")]);
+        let deadline = Instant::now() + BOOT;
+        while host.run(&["systemctl", "is-active", "docker.service"]).stdout.trim() != "active" {
+            assert!(Instant::now() < deadline, "Docker does not run on {name} after {BOOT:?}");
+            sleep(POLL);
+        }
+        host
+    }
+
+    /// Runs a program on the host.
+    pub fn run(&self, command: &[&str]) -> Run {
+        let mut docker = Command::new("timeout");
+        docker.args(["--kill-after=5", LIMIT, "docker", "--host", &self.daemon.endpoint().to_string(), "exec", self.name]);
+        Run::of(docker.args(command))
+    }
+
+    /// Runs shell commands on the host, of which the last one must succeed, and returns what they print.
+    pub fn sh(&self, script: &str) -> String {
+        self.run(&["sh", "-c", script]).ends_with(0).trim_end().to_owned()
+    }
+
+    /// Writes a file on the host.
+    pub fn write(&self, path: &str, content: &str) {
+        let run = self.run(&["sh", "-c", "mkdir -p \"$(dirname \"$1\")\" && printf %s \"$2\" > \"$1\"", "sh", path, content]);
+        run.ends_with(0);
+    }
+
+    /// Runs harden on the host, with a JSON report.
+    pub fn harden(&self, arguments: &[&str]) -> Run {
+        self.run(&[&["harden"], arguments, &["--format", "json"]].concat())
+    }
+
+    /// Starts two containers on the host.
+    pub fn run_containers(&self) {
+        self.sh(
+            "mkdir -p /tmp/image/bin && cp /bin/busybox /tmp/image/bin && tar -C /tmp/image -c . | docker import - inner:1",
+        );
+        self.sh("for name in one two; do docker run -d --name $name inner:1 /bin/busybox sleep 100000 || exit 1; done");
+    }
+
+    /// The process ids of the two containers; 0 where one does not run.
+    pub fn container_pids(&self) -> String {
+        self.sh("docker inspect --format '{{.State.Pid}}' one two")
+    }
+
+    /// What a unit's state is: `active`, `inactive`, `failed`.
+    pub fn state(&self, unit: &str) -> String {
+        self.run(&["systemctl", "is-active", unit]).stdout.trim().to_owned()
+    }
+}
+
+impl Drop for Host<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let journal = self.run(&["journalctl", "--unit=docker.service", "--lines=200", "--no-pager", "--output=cat"]);
+            let lines: Vec<&str> = journal.stdout.lines().filter(|line| !line.contains("level=info")).collect();
+            eprintln!("the journal of docker.service on {}:\n{}", self.name, lines.join("\n"));
+        }
+        let mut docker = Command::new("docker");
+        docker.args(["--host", &self.daemon.endpoint().to_string(), "rm", "--force", "--volumes", self.name]);
+        let _ = docker.output();
+    }
+}
+
+/// The capabilities that this process and its children may ever have, as bits.
+fn bounding_set() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").expect("/proc");
+    let set = status.lines().find_map(|line| line.strip_prefix("CapBnd:")).expect("CapBnd");
+    u64::from_str_radix(set.trim(), 16).expect("a hexadecimal number")
+}
