@@ -387,3 +387,20 @@ fn a_configuration_file_that_a_flag_names_must_be_there() {
         "Drift Manual: dockerd does not start again: make the file, or take away the flag --config-file"
     );
 }
+
+#[test]
+fn trap_2_live_restore_on_a_node_of_a_swarm() {
+    let mut facts = host("{}");
+    api(&mut facts).swarm_state = Some("active".into());
+    assert!(told(&all(&facts, "daemon-live-restore")).starts_with("NotApplicable"));
+    let mut facts = host(r#"{"live-restore": true}"#);
+    (api(&mut facts).swarm_state, api(&mut facts).live_restore) = (Some("active".into()), Some(true));
+    assert_eq!(
+        told(&all(&facts, "daemon-live-restore")),
+        "Drift Manual: dockerd refuses to start with it on a node of a swarm: take it out, or leave the swarm"
+    );
+    // Whatever else wants a restart: dockerd would not come back from it.
+    let mut facts = host(r#"{"live-restore": true, "log-level": "debug"}"#);
+    (api(&mut facts).swarm_state, api(&mut facts).live_restore) = (Some("active".into()), Some(true));
+    assert_eq!(actions(&all(&facts, "daemon-log-level-info")), []);
+}

@@ -467,6 +467,15 @@ impl Folding<'_, '_, '_> {
                 "dockerd would still refuse {path}: its `{key}` names {file}, which does not exist; mend that first"
             ));
         }
+        let live_restore = self.context.effective.flag("live-restore").map(|(value, _)| value);
+        let live_restore = live_restore.as_ref().or(document.get(&["live-restore"]));
+        if live_restore == Some(&serde_json::Value::Bool(true))
+            && matches!(daemon::swarm(self.context.facts, self.context), Ok(Some(_)))
+        {
+            return Err(format!(
+                "dockerd would still refuse {path}: this node is in a swarm, which `live-restore` does not go with; take it out first"
+            ));
+        }
         let missing = self.context.effective.unit.iter().flat_map(|(exec, _)| &exec.missing_env_files).next();
         match missing.filter(|_| self.context.facts.host.live) {
             Some(file) => Err(format!(

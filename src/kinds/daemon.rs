@@ -43,6 +43,10 @@ pub fn judge<'c>(control: &'c Control, want: &'c DaemonWant, context: &Context) 
     for condition in &want.unless {
         match holds(*condition, context) {
             Ok(None) => {}
+            Ok(Some(_)) if *condition == DaemonCondition::SwarmActive && live_restore_configured(want, context) => {
+                let help = "dockerd refuses to start with it on a node of a swarm: take it out, or leave the swarm".into();
+                return vec![verdict(control, target, Outcome::Manual(help), "true", "not set on a node of a swarm")];
+            }
             Ok(Some(reason)) => return vec![not_applicable(control, target, reason)],
             Err(why) => return vec![unknown(control, target, why)],
         }
@@ -330,8 +334,14 @@ fn holds(condition: DaemonCondition, context: &Context) -> Result<Option<String>
     })
 }
 
+/// Trap: a reload accepts live-restore on a node of a swarm, and only the next start fails.
+fn live_restore_configured(want: &DaemonWant, context: &Context) -> bool {
+    let on = |key: &KeyWant| context.effective.setting(&key.name, None).value == Some(Value::Bool(true));
+    want.key.iter().any(|key| key.name == LIVE_RESTORE && on(key))
+}
+
 /// A node of a swarm must not have live-restore: its next start would fail.
-fn swarm(facts: &Facts, context: &Context) -> Result<Option<String>, String> {
+pub(crate) fn swarm(facts: &Facts, context: &Context) -> Result<Option<String>, String> {
     let state = facts.daemon.api.known().and_then(|api| api.swarm_state.clone());
     let active = match state {
         Some(state) => !matches!(state.as_str(), "inactive" | ""),

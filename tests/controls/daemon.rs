@@ -308,7 +308,10 @@ pub const ABSENT: &[Absent] = &[
     without_docker("daemon-no-new-privileges", "no-new-privileges"),
     Absent {
         control: "daemon-live-restore",
-        remove: |tree| tree.write("/var/lib/docker/swarm/docker-state.json", "{}"),
+        remove: |tree| {
+            tree.write("/var/lib/docker/swarm/docker-state.json", "{}");
+            tree.drop_line(CONFIG, "live-restore");
+        },
         target: "live-restore",
         reason: "this node is in a swarm, which refuses live-restore",
     },
