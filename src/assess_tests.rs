@@ -404,3 +404,22 @@ fn trap_2_live_restore_on_a_node_of_a_swarm() {
     (api(&mut facts).swarm_state, api(&mut facts).live_restore) = (Some("active".into()), Some(true));
     assert_eq!(actions(&all(&facts, "daemon-log-level-info")), []);
 }
+
+#[test]
+fn traps_1_and_8_no_reload_with_other_authorization_plugins() {
+    let with = r#"{"debug": true, "authorization-plugins": ["p"]}"#;
+    let mut facts = host(with);
+    api(&mut facts).debug = Some(true);
+    assert_eq!(actions(&all(&facts, "daemon-debug-disabled")), [Action::DockerReload]);
+    edited_since(&mut facts);
+    assert!(told(&all(&facts, "daemon-debug-disabled")).starts_with("Drift Manual: withheld: `authorization-plugins` in"));
+    // Harden's own record says that dockerd has them.
+    facts.daemon.config_at_start = Fact::Known(Content(with.into()));
+    assert_eq!(actions(&all(&facts, "daemon-debug-disabled")), [Action::DockerReload]);
+    // They were taken out: the running dockerd still has them.
+    let mut facts = host(r#"{"debug": true}"#);
+    api(&mut facts).debug = Some(true);
+    edited_since(&mut facts);
+    facts.daemon.config_at_start = Fact::Known(Content(with.into()));
+    assert_eq!(actions(&all(&facts, "daemon-debug-disabled")), []);
+}

@@ -467,6 +467,12 @@ impl Folding<'_, '_, '_> {
                 "dockerd would still refuse {path}: its `{key}` names {file}, which does not exist; mend that first"
             ));
         }
+        if self.authorization_changed(document) {
+            return Err(format!(
+                "`authorization-plugins` in {path} changed since dockerd started: a reload would end dockerd where a plugin is \
+                 missing, or switch authorization off; restart dockerd first"
+            ));
+        }
         let live_restore = self.context.effective.flag("live-restore").map(|(value, _)| value);
         let live_restore = live_restore.as_ref().or(document.get(&["live-restore"]));
         if live_restore == Some(&serde_json::Value::Bool(true))
@@ -484,6 +490,16 @@ impl Folding<'_, '_, '_> {
             )),
             None => Ok(()),
         }
+    }
+
+    /// Whether dockerd would get other authorization plugins than it started with. Harden never touches that key.
+    fn authorization_changed(&self, document: &Document) -> bool {
+        let daemon = &self.context.facts.daemon;
+        let file = self.context.facts.files.get(&daemon.config_file).and_then(Fact::known);
+        let (Some(process), Some(file)) = (daemon.process.known(), file) else { return false };
+        let plugins = |document: &Document| document.get(&["authorization-plugins"]).cloned();
+        let at_start = daemon.config_at_start.known().and_then(|content| Document::parse(&content.0).ok());
+        file.mtime_ns > process.started_ns && at_start.as_ref().and_then(plugins) != plugins(document)
     }
 
     /// A reload or restart without an edit makes dockerd read the file as it is: it must be one that dockerd accepts.
