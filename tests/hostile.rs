@@ -192,7 +192,7 @@ fn exchange(one: &Path, other: &Path, stop: &AtomicBool) -> u64 {
 
 #[test]
 fn names_that_are_swapped_meanwhile() {
-    let rounds = if whole() { 550 } else { 14 };
+    let rounds = if whole() { 550 } else { 12 };
     let (exchanges, mut codes) = (AtomicU64::new(0), [0u32; 4]);
     let swaps = swaps();
     for (number, swap) in (0..rounds).flat_map(|number| swaps.iter().map(move |swap| (number, swap))) {
@@ -226,6 +226,7 @@ fn names_that_are_swapped_meanwhile() {
         }
     }
     let exchanges = exchanges.into_inner();
+    println!("{exchanges} exchanges, exit statuses {codes:?}");
     assert!(exchanges > 1000 && codes[0] > 0 && codes[1] > 0, "{exchanges} exchanges, exit statuses {codes:?}");
 }
 
@@ -258,6 +259,13 @@ fn two_runs_at_once() {
     }
 }
 
+/// How many records the journals have.
+fn records(tree: &Tree) -> usize {
+    let Ok(folders) = fs::read_dir(tree.at(STATE_DIR).join("transactions")) else { return 0 };
+    let journals = folders.filter_map(|folder| fs::read(folder.ok()?.path().join("journal.jsonl")).ok());
+    journals.map(|journal| journal.iter().filter(|byte| **byte == b'\n').count()).sum()
+}
+
 /// The process that holds the lock, once one does.
 fn holder(tree: &Tree) -> i32 {
     let deadline = Instant::now() + TIMEOUT;
@@ -278,14 +286,22 @@ fn asked_to_stop() {
     // Slow enough for a signal to come between any two records.
     let delay = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fdatasync", "-e", "inject=fdatasync:delay_enter=3000"];
     let (mut interrupted, mut complete) = (0, 0);
-    let rounds = if whole() { 1500 } else { 45 };
+    let most = {
+        let tree = scene();
+        tree.harden(&APPLY).expect(0);
+        records(&tree)
+    };
+    let rounds = if whole() { 1500 } else { most + 5 };
     for round in 0..rounds {
         let signal = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP][round % 3];
         let tree = scene();
         let begin = tree.snapshot();
         let child = start(&tree, &APPLY, &delay);
         let process = holder(&tree);
-        std::thread::sleep(Duration::from_micros((round as u64 * 7919) % 130_000));
+        let (deadline, from) = (Instant::now() + TIMEOUT, round % (most + 1));
+        while records(&tree) < from {
+            assert!(Instant::now() < deadline, "there is no record {from}");
+        }
         let _ = kill(Pid::from_raw(process), signal);
         let output = end(child);
         let context = format!("{signal} in round {round}: {output:?}");
@@ -298,7 +314,8 @@ fn asked_to_stop() {
             Some(1) => {
                 sides.expect(Side::Before, &tree, &begin, &context);
                 let told = String::from_utf8_lossy(&output.stderr).into_owned();
-                assert!(told.contains("interrupted; everything was put back"), "{context}");
+                let put_back = ["interrupted; everything was put back", "interrupted; nothing was changed"];
+                assert!(put_back.iter().any(|text| told.contains(text)), "{context}");
                 assert_eq!(states(&tree), ["failed, put back"], "{context}");
                 interrupted += 1;
             }
@@ -315,5 +332,6 @@ fn asked_to_stop() {
         tree.harden(&APPLY).expect(0);
         sides.expect(Side::After, &tree, &begin, &context);
     }
-    assert!(interrupted >= 5 && complete >= 1, "{interrupted} put back, {complete} complete");
+    println!("{interrupted} put back, {complete} complete");
+    assert!(interrupted >= most / 2 && complete >= 1, "{interrupted} put back, {complete} complete");
 }

@@ -508,16 +508,17 @@ mod tests {
         let scratch = Scratch::new();
         let root = scratch.root();
         let state = StateDir::lock(&root, "/state").unwrap();
-        let mut journal = state.begin("1").unwrap();
+        state.begin("1").unwrap();
         assert!(state.unfinished(false).unwrap().is_empty(), "nothing was recorded yet");
+        let mut journal = state.begin("2").unwrap();
         journal.append(&Record::Intent { change: "c1".into() }).unwrap();
         let error = state.unfinished(false).map(|found| found.len()).unwrap_err();
         let path = scratch.path().display();
         assert_eq!(
             error.to_string(),
             format!(
-                "{path}/state/transactions/1/plan.json: it is not there\n  help: a run was cut short and can't be undone; put back by \
-                 hand what /state/transactions/1/originals.json holds, then remove /state/transactions/1"
+                "{path}/state/transactions/2/plan.json: it is not there\n  help: a run was cut short and can't be undone; put back by \
+                 hand what /state/transactions/2/originals.json holds, then remove /state/transactions/2"
             )
         );
         assert_eq!(error.kind, ErrorKind::Stuck);

@@ -17,7 +17,7 @@ use crate::report::{Report, RunOutcome};
 pub fn run(common: &Common, id: Option<&str>, yes: bool, force: bool) -> Result<Ending> {
     let host = open_host(common)?;
     apply::may_write(&host)?;
-    apply::may_ask("rollback", yes)?;
+    apply::may_ask(common, "rollback", yes)?;
     let state_dir = apply::state_dir(common);
     let state = StateDir::lock(&host.root, &state_dir)?;
     recover::unfinished(&host, &state, false, &mut |text| apply::progress(common, text))?;
