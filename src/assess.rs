@@ -46,7 +46,7 @@ pub fn assess(baseline: &Baseline, facts: &Facts, limits: &Limits) -> Result<Ass
     let today = now.to_zoned(jiff::tz::TimeZone::UTC).date();
     let created = now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     let (chosen, restart, folded) = loop {
-        let (chosen, restart) = choose(baseline, &verdicts, facts, limits, today);
+        let (chosen, restart) = choose(baseline, &verdicts, &context, limits, today);
         let reference = BaselineRef { name: baseline.name.clone(), digest: baseline.digest.clone() };
         let folded = plan::fold(&verdicts, &chosen, &context, reference, created.clone())?;
         // Each round adds a fixable verdict, so there is a last one.
@@ -93,7 +93,7 @@ fn judge<'c>(baseline: &'c Baseline, context: &Context) -> Vec<Verdict<'c>> {
 fn choose(
     baseline: &Baseline,
     verdicts: &[Verdict],
-    facts: &Facts,
+    context: &Context,
     limits: &Limits,
     today: jiff::civil::Date,
 ) -> (Vec<usize>, Risk) {
@@ -106,7 +106,7 @@ fn choose(
                 && (limits.wanted)(&verdict.control.id, &verdict.target)
         })
         .collect();
-    let restart = restart_risk(wanted.iter().map(|&index| &verdicts[index]), facts);
+    let restart = restart_risk(wanted.iter().map(|&index| &verdicts[index]), context);
     (wanted.into_iter().filter(|&index| risk(&verdicts[index], restart) <= limits.max_risk).collect(), restart)
 }
 
@@ -141,19 +141,16 @@ fn look_ahead<'c>(
     !news.is_empty()
 }
 
-/// What restarting dockerd means on this host now: containers stop unless live-restore is on, or goes on before the restart.
-fn restart_risk<'v, 'c: 'v>(mut wanted: impl Iterator<Item = &'v Verdict<'c>>, facts: &Facts) -> Risk {
+/// What restarting dockerd means on this host now, given the verdicts that are fixed.
+fn restart_risk<'v, 'c: 'v>(wanted: impl Iterator<Item = &'v Verdict<'c>>, context: &Context) -> Risk {
+    let facts = context.facts;
     if facts.daemon.process.is_absent() {
         return Risk::Restart;
     }
     // What runs can't be told: containers may.
     let Some(api) = facts.daemon.api.known() else { return Risk::Disruptive };
-    let planned = wanted.any(daemon::switches_live_restore_on);
-    match (api.containers_running, api.live_restore) {
-        (Some(0), _) | (_, Some(true)) => Risk::Restart,
-        _ if planned => Risk::Restart,
-        _ => Risk::Disruptive,
-    }
+    let safe = api.containers_running == Some(0) || daemon::containers_survive(wanted, context);
+    if safe { Risk::Restart } else { Risk::Disruptive }
 }
 
 /// The risk of fixing one finding on this host: the control's own, or that of the restart it needs.

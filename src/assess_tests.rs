@@ -107,6 +107,18 @@ fn a_restart_that_stops_containers_is_planned_only_where_that_is_allowed() {
     let without = assessed(&facts, both, &chosen);
     assert_eq!(actions(&without), []);
     assert_eq!(without.plan.changes, Vec::<Change>::new());
+    // It is on, and stays on; or it is on, but would not be after the restart.
+    let mut on = host(r#"{"log-level": "debug", "live-restore": true}"#);
+    (api(&mut on).containers_running, api(&mut on).live_restore) = (Some(2), Some(true));
+    assert_eq!(actions(&all(&on, "daemon-log-level-info")), [Action::DockerRestart]);
+    api(&mut facts).live_restore = Some(true);
+    assert_eq!(actions(&all(&facts, "daemon-log-level-info")), []);
+    assert_eq!(actions(&all(&facts, both)), [Action::DockerRestart]);
+    api(&mut facts).live_restore = Some(false);
+    // It is written down, and a reload is all that is missing.
+    api(&mut on).live_restore = Some(false);
+    assert_eq!(actions(&all(&on, "daemon-log-level-info")), []);
+    assert_eq!(actions(&all(&on, both)), [Action::DockerReload, Action::DockerRestart]);
     // A swarm refuses live-restore.
     api(&mut facts).swarm_state = Some("active".into());
     assert_eq!(actions(&all(&facts, both)), []);
@@ -297,4 +309,31 @@ fn trap_13_a_wrapped_boolean_makes_the_outer_one_uncertain() {
     );
     let facts = host(r#"{"iptables": true, "filter": {"iptables": true}}"#);
     assert!(all(&facts, "daemon-iptables-enabled").findings.iter().all(|finding| finding.status == Status::Compliant));
+}
+
+#[test]
+fn flags_are_half_of_what_contradicts() {
+    let with_flag = |daemon_json: &str, flag: &str| {
+        let mut facts = host(daemon_json);
+        if let Fact::Known(process) = &mut facts.daemon.process {
+            process.argv.push(flag.into());
+        }
+        facts
+    };
+    // ip6tables needs experimental before engine 27: dockerd would not come back without it.
+    let facts = with_flag(r#"{"experimental": true}"#, "--ip6tables");
+    let reason = told(&all(&facts, "daemon-config-valid"));
+    assert_eq!(reason, "Compliant None");
+    let baseline = crate::baseline::load("essential", &[]).and_then(|all| all.select(&["daemon-experimental-off".into()], &[]));
+    let assessment = assess(&baseline.unwrap(), &facts, &Limits { max_risk: Risk::Restart, wanted: &|_, _| true }).unwrap();
+    assert_eq!(actions(&assessment), []);
+    assert_eq!(
+        told(&assessment),
+        "Drift Manual: withheld: dockerd would still refuse /etc/docker/daemon.json: line 1: `ip6tables` needs `experimental` before \
+         engine 27.0; unless a flag sets that, dockerd refuses to start.; mend that first"
+    );
+    // The flag that solves it.
+    let facts = with_flag(r#"{"ip6tables": true}"#, "--experimental");
+    assert_eq!(told(&all(&facts, "daemon-config-valid")), "Compliant None");
+    assert!(told(&all(&host(r#"{"ip6tables": true}"#), "daemon-config-valid")).starts_with("Drift Manual"));
 }

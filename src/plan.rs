@@ -14,7 +14,7 @@ use crate::fact::{Content, Fact, FileFact, FileKind, ServiceManager};
 use crate::finding::{Outcome, Verdict};
 use crate::formats::audit_rule::Rule;
 use crate::formats::daemon_json::{self, Document, Op};
-use crate::formats::{daemon_lint, rules_d, unit_file};
+use crate::formats::{rules_d, unit_file};
 use crate::kinds::effective::ConfigFile;
 use crate::kinds::{Context, daemon, daemon_config};
 use crate::observe::RULES_DIR;
@@ -39,7 +39,7 @@ pub fn drop_in_path(unit: &str) -> String {
 }
 
 /// Ordered changes and the activations they need.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Plan {
     /// `harden/plan/1`.
@@ -453,7 +453,7 @@ impl Folding<'_, '_, '_> {
 
     /// Whether dockerd would start with this file and its flags, as far as they tell.
     fn accepted(&self, path: &str, document: &Document) -> Result<(), String> {
-        let fatal = daemon_lint::lint(document, self.context.effective.version).into_iter().find(|lint| lint.fatal);
+        let fatal = daemon_config::lints(document, self.context).into_iter().find(|lint| lint.fatal);
         if let Some(fatal) = fatal {
             return Err(format!("dockerd would still refuse {path}: line {}: {}; mend that first", fatal.line, fatal.what));
         }
@@ -462,9 +462,16 @@ impl Folding<'_, '_, '_> {
                 "dockerd would still refuse {path}: `{key}` is also given as a flag; take one of them away first"
             ));
         }
-        match daemon_config::missing_files(document, self.context.facts).first() {
-            Some((key, file)) => Err(format!(
+        if let Some((key, file)) = daemon_config::missing_files(document, self.context.facts).first() {
+            return Err(format!(
                 "dockerd would still refuse {path}: its `{key}` names {file}, which does not exist; mend that first"
+            ));
+        }
+        let missing = self.context.effective.unit.iter().flat_map(|(exec, _)| &exec.missing_env_files).next();
+        match missing.filter(|_| self.context.facts.host.live) {
+            Some(file) => Err(format!(
+                "systemd would not start dockerd: {} names {}, which does not exist; mend that first",
+                file.origin, file.path
             )),
             None => Ok(()),
         }
@@ -540,12 +547,12 @@ impl Folding<'_, '_, '_> {
             },
             Action::DockerReload => ("SIGHUP to dockerd: it reads its configuration again; interrupts nothing".into(), None),
             Action::DockerRestart => {
-                let containers = facts.daemon.api.known().and_then(|api| api.containers_running).unwrap_or(0);
-                let what = match containers {
-                    0 => "restarts dockerd; no container is running".to_owned(),
-                    n => {
+                let what = match facts.daemon.api.known().and_then(|api| api.containers_running) {
+                    None => "restarts dockerd, which may stop containers: what runs is not known".to_owned(),
+                    Some(0) => "restarts dockerd; no container is running".to_owned(),
+                    Some(n) => {
                         let containers = count(n as usize, "container");
-                        match self.live_restore(actions) {
+                        match self.containers_survive(actions) {
                             true => format!("restarts dockerd; {containers} running and keep running by live-restore"),
                             false => format!("restarts dockerd, which stops {containers}: live-restore is off"),
                         }
@@ -559,13 +566,11 @@ impl Folding<'_, '_, '_> {
 }
 
 impl Folding<'_, '_, '_> {
-    /// Whether live-restore is on before a restart: it is already, or the reload before switches it on.
-    fn live_restore(&self, actions: &BTreeMap<Action, Vec<usize>>) -> bool {
-        let on = self.context.facts.daemon.api.known().and_then(|api| api.live_restore);
-        let mut reloaded = actions.get(&Action::DockerReload).into_iter().flatten();
-        let switched_on =
-            |index: &usize| !self.withheld_of.contains_key(index) && daemon::switches_live_restore_on(&self.verdicts[*index]);
-        on == Some(true) || reloaded.any(switched_on)
+    /// Whether containers outlive the restart that this plan comes to.
+    fn containers_survive(&self, actions: &BTreeMap<Action, Vec<usize>>) -> bool {
+        let reloaded = actions.get(&Action::DockerReload).into_iter().flatten();
+        let fixed = self.changes_of.keys().chain(reloaded).filter(|index| !self.withheld_of.contains_key(index));
+        daemon::containers_survive(fixed.map(|&index| &self.verdicts[index]), self.context)
     }
 }
 

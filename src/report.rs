@@ -120,7 +120,7 @@ pub struct Audit {
 }
 
 /// Which baseline.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct BaselineRef {
     /// Its name.
     pub name: String,

@@ -9,13 +9,12 @@ mod common;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Command, Output, Stdio};
+use std::process::Output;
 
-use common::{Ran, STATE_DIR, Snapshot, Tree, parent};
+use common::sides::{APPLY, CONFIG, Side, Sides, scene, states, strace, tidy, timeless, whole};
+use common::{BASELINES, Ran, STATE_DIR, Tree};
 use serde_json::Value;
 
-const APPLY: [&str; 4] = ["apply", "--yes", "-b", "cis-l2"];
-const CONFIG: &str = "/etc/docker/daemon.json";
 const DROP_IN: &str = "/etc/systemd/system/docker.socket.d/zz-harden.conf";
 const RULES: &str = "/etc/audit/rules.d/50-harden-docker.rules";
 /// What a kill can come before: all that writes, and what opens.
@@ -64,36 +63,6 @@ const FAILED: [(&str, &str); 22] = [
     ("flistxattr", "ENOMEM"),
 ];
 
-/// A host on which `cis-l2` has something to do of every kind that there is in a tree.
-fn scene() -> Tree {
-    let tree = Tree::host();
-    let certs = "/etc/docker/certs.d/r.io";
-    tree.file(CONFIG, "{\n  \"data-root\": \"/var/lib/docker\",\n\t\"debug\": false\n}\n", 0o664)
-        .set_xattr(CONFIG, "user.note", b"of the owner")
-        .set_xattr(CONFIG, "system.posix_acl_access", &common::acl_for_user_1000())
-        .chmod(CONFIG, 0o4664)
-        .chown(CONFIG, 4242, 4243)
-        .dir("/etc/docker", 0o2775)
-        .chown("/etc/docker", 1000, 1000)
-        .chmod("/etc/default/docker", 0o6777)
-        .chmod("/usr/lib/systemd/system/docker.service", 0o664)
-        .file(
-            "/usr/lib/systemd/system/docker.socket",
-            "[Socket]\nListenStream=/run/docker.sock\nSocketMode=0666\nSocketUser=root\nSocketGroup=docker\n",
-            0o644,
-        )
-        .dir(certs, 0o777)
-        .file(&format!("{certs}/ca.crt"), "certificate", 0o644)
-        .set_xattr(&format!("{certs}/ca.crt"), "system.posix_acl_access", &common::acl_for_user_1000())
-        .chmod(&format!("{certs}/ca.crt"), 0o666)
-        .file(&format!("{certs}/client.key"), "key", 0o644)
-        .chown(&format!("{certs}/client.key"), 4242, 4243)
-        .socket("/run/docker.sock", 0o777)
-        .socket("/run/containerd/containerd.sock", 0o666)
-        .chown("/run/containerd/containerd.sock", 1000, 1000);
-    tree
-}
-
 /// What the plan is for the scene: the tests know that it has every kind of change.
 #[test]
 fn the_scene_has_every_kind_of_change() {
@@ -119,75 +88,6 @@ fn the_scene_has_every_kind_of_change() {
     has("create", DROP_IN, "");
     has("create", RULES, "");
     assert!(changes.len() >= 10, "{changes:#?}");
-}
-
-/// Everything that the plan touches, or in which it makes names, and where the state directory appears: its times may differ.
-fn touched() -> BTreeSet<String> {
-    let tree = scene();
-    let (_, plan) = tree.json(&["plan", "-b", "cis-l2"]);
-    let targets = plan["changes"].as_array().unwrap().iter().map(|change| change["target"].as_str().unwrap().to_owned());
-    let targets: BTreeSet<String> = targets.collect();
-    let parents = targets.iter().map(|target| parent(target));
-    parents.chain(targets.clone()).chain(["/var/lib".into()]).collect()
-}
-
-/// How a tree may look.
-struct Sides {
-    touched: BTreeSet<String>,
-    before: Snapshot,
-    after: Snapshot,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Side {
-    Before,
-    After,
-}
-
-impl Sides {
-    fn of_scene() -> Self {
-        let (touched, tree) = (touched(), scene());
-        let before = timeless(&tree.snapshot());
-        tree.harden(&APPLY).expect(0);
-        Sides { touched, before, after: timeless(&tree.snapshot()) }
-    }
-
-    /// Which side a tree is on; `start` is what it was at the start, and what the plan does not touch keeps its times.
-    #[track_caller]
-    fn which(&self, tree: &Tree, start: &Snapshot, context: &str) -> Side {
-        let now = tree.snapshot();
-        let untouched = |snapshot: &Snapshot| {
-            let kept = snapshot.0.iter().filter(|(path, _)| !self.touched.contains(*path));
-            Snapshot(kept.map(|(path, entry)| (path.clone(), entry.clone())).collect())
-        };
-        let moved = untouched(start).difference(&untouched(&now));
-        assert!(moved.is_empty(), "{context}: touched though no change is planned there: {moved:#?}");
-        let now = timeless(&now);
-        match (now == self.before, now == self.after) {
-            (true, _) => Side::Before,
-            (_, true) => Side::After,
-            _ => panic!("{context}: neither before nor after\nbefore: {:#?}\nafter: {:#?}", self.before.difference(&now), {
-                self.after.difference(&now)
-            }),
-        }
-    }
-
-    #[track_caller]
-    fn expect(&self, side: Side, tree: &Tree, start: &Snapshot, context: &str) {
-        assert_eq!(self.which(tree, start, context), side, "{context}");
-    }
-}
-
-fn timeless(snapshot: &Snapshot) -> Snapshot {
-    Snapshot(snapshot.0.iter().map(|(path, entry)| (path.clone(), entry.without_time())).collect())
-}
-
-/// `harden ARGS --root TREE` under strace with these options.
-fn strace(tree: &Tree, options: &[&str], args: &[&str]) -> Output {
-    let mut command = Command::new("strace");
-    command.args(["-f", "-qq", "-s", "512"]).args(options).arg(env!("CARGO_BIN_EXE_harden")).args(args);
-    command.arg("--root").arg(tree.path()).env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").stdin(Stdio::null());
-    command.output().expect("strace is needed: apt-get install strace")
 }
 
 /// The calls of a run, in order, from the first that has to do with the tree.
@@ -223,10 +123,6 @@ struct Call {
     rest: String,
 }
 
-fn whole() -> bool {
-    std::env::var("HARDEN_CRASH").is_ok_and(|value| value == "all")
-}
-
 /// The numbers of a call that are hit: all, or the first, the last and some between.
 fn numbers(calls: &[Call], name: &str, about: usize) -> Vec<usize> {
     let all: Vec<usize> = calls.iter().filter(|call| call.name == name).map(|call| call.number).collect();
@@ -255,26 +151,6 @@ fn killed(tree: &Tree, args: &[&str], call: &str, number: usize) -> bool {
     }
 }
 
-/// The states that `harden history` tells, newest first.
-fn states(tree: &Tree) -> Vec<String> {
-    let ran = tree.harden(&["history", "--format", "json"]).expect(0);
-    let document: Value = serde_json::from_slice(&ran.out).unwrap();
-    let rows = document["transactions"].as_array().unwrap().iter();
-    rows.map(|row| row["state"].as_str().unwrap().to_owned()).collect()
-}
-
-/// Nothing temporary anywhere, and what transactions keep is for its owner's eyes only.
-#[track_caller]
-fn tidy(tree: &Tree, context: &str) {
-    let everywhere = tree.snapshot().0.into_iter().chain(tree.state_files());
-    let left: Vec<String> = everywhere.map(|(path, _)| path).filter(|path| path.contains(".harden-")).collect();
-    assert!(left.is_empty(), "{context}: left behind {left:?}");
-    for (path, entry) in tree.state_files() {
-        let private = if entry.mode & libc::S_IFMT == libc::S_IFDIR { 0o700 } else { 0o600 };
-        assert_eq!(entry.mode & 0o7777, private, "{context}: {path}");
-    }
-}
-
 #[test]
 fn killed_while_applying() {
     let sides = Sides::of_scene();
@@ -283,7 +159,7 @@ fn killed_while_applying() {
     assert!(output.status.success());
     let (mut visited, mut committed) = (0, 0);
     for call in KILLED {
-        for number in numbers(&calls, call, 8) {
+        for number in numbers(&calls, call, 6) {
             let context = format!("killed at {call} {number}");
             let tree = scene();
             let start = tree.snapshot();
@@ -296,6 +172,7 @@ fn killed_while_applying() {
             tidy(&tree, &context);
             let in_place = states(&tree).contains(&"in place".to_owned());
             assert_eq!(in_place, side == Side::After, "{context}: {:?}", states(&tree));
+            assert!(!states(&tree).contains(&"cut short".to_owned()), "{context}");
             committed += usize::from(in_place);
             assert_eq!(tree.harden(&["recover", "--format", "json"]).expect(0).document()["changed"], false, "{context}");
             tree.harden(&APPLY).expect(0);
@@ -343,6 +220,7 @@ fn killed_while_recovering() {
             }
         }
     }
+    println!("{visited} kills");
     assert!(visited >= 25, "{visited} kills");
 }
 
@@ -381,6 +259,7 @@ fn killed_while_rolling_back() {
             sides.expect(Side::Before, &tree, &start, &context);
         }
     }
+    println!("{visited} kills, {gone_back} of them when all was done");
     assert!(visited >= 25 && gone_back >= 1, "{visited} kills, {gone_back} of them when all was done");
 }
 
@@ -409,6 +288,8 @@ fn failed(sides: &Sides, call: &str, what: &str) -> i32 {
             sides.expect(Side::Before, &tree, &start, &format!("{ran}"));
             assert!(!told || ran.stderr().contains("harden: "), "{ran}");
             assert!(!told || begun == ran.stderr().contains("everything was put back"), "{ran}");
+            let of_transaction = !tree.state_files().is_empty() && !states(&tree).is_empty();
+            assert!(!told || begun || !of_transaction || ran.stderr().contains("nothing was changed"), "{ran}");
         }
         3 => {
             let place = tree.at(&format!("{STATE_DIR}/transactions"));
@@ -459,6 +340,356 @@ fn calls_that_fail() {
             *seen.entry(failed(&sides, call, &format!("error={errno}:when={number}+"))).or_insert(0) += 1;
         }
     }
+    println!("exit statuses and how often: {seen:?}");
     let put_back = seen.get(&1).copied().unwrap_or(0);
     assert!(put_back >= 40 && seen.get(&3).is_some_and(|stuck| *stuck >= 2), "{seen:?}");
+}
+
+/// Where the only transaction of a tree lies.
+fn only_transaction(tree: &Tree) -> String {
+    let mut ids: Vec<_> =
+        fs::read_dir(tree.at(STATE_DIR).join("transactions")).unwrap().map(|id| id.unwrap().file_name()).collect();
+    assert_eq!(ids.len(), 1, "{ids:?}");
+    format!("{STATE_DIR}/transactions/{}", ids.remove(0).into_string().unwrap())
+}
+
+/// A power cut can shorten what a lying disk said to have written. All was done but the last record when it came.
+#[test]
+fn documents_cut_short() {
+    let sides = Sides::of_scene();
+    let (calls, _) = trace(&scene(), &APPLY);
+    let records = numbers(&calls, "fdatasync", usize::MAX);
+    let cut = records[records.len() - 2];
+    let eighths = (0..=8).map(Some).chain([None]);
+    for (name, eighth) in
+        ["plan.json", "originals.json", "journal.jsonl"].into_iter().flat_map(|name| eighths.clone().map(move |e| (name, e)))
+    {
+        let context = format!("{name} cut at {eighth:?} eighths");
+        let tree = scene();
+        let start = tree.snapshot();
+        assert!(killed(&tree, &APPLY, "fdatasync", cut));
+        let folder = only_transaction(&tree);
+        let path = format!("{folder}/{name}");
+        let whole = tree.read(&path);
+        match eighth {
+            Some(eighth) => fs::write(tree.at(&path), &whole[..whole.len() * eighth / 8]).unwrap(),
+            None => fs::remove_file(tree.at(&path)).unwrap(),
+        }
+        let half_done = tree.snapshot();
+        let recoverable = eighth == Some(8) || (name == "journal.jsonl" && eighth.is_some());
+        if recoverable {
+            tree.harden(&["recover"]).expect(0);
+            sides.expect(Side::Before, &tree, &start, &context);
+            assert_eq!(states(&tree), ["failed, put back"], "{context}");
+        } else {
+            for args in [&["recover"][..], &APPLY, &["recover"]] {
+                let ran = tree.harden(args).expect(3);
+                assert!(ran.stderr().contains(&path) && ran.stderr().contains("put back by hand"), "{context}: {ran}");
+                let difference = half_done.difference(&tree.snapshot());
+                assert!(difference.is_empty(), "{context}: touched {difference:#?}");
+            }
+            tree.remove(&folder);
+        }
+        tree.harden(&APPLY).expect(0);
+        sides.expect(Side::After, &tree, &start, &context);
+        // Half a line at the journal's end must not hide that the transaction was put back already.
+        assert_eq!(tree.harden(&["recover", "--format", "json"]).expect(0).document()["changed"], false, "{context}");
+        sides.expect(Side::After, &tree, &start, &context);
+    }
+}
+
+/// What is not harden's stays, and a folder without a journal is taken away.
+#[test]
+fn folders_without_a_transaction() {
+    let tree = scene();
+    let at = |name: &str| format!("{STATE_DIR}/transactions/{name}");
+    tree.harden(&["recover"]).expect(0);
+    tree.dir(&at("20200101T000000Z-1"), 0o700)
+        .file(&at("20200101T000000Z-2/plan.json"), "{", 0o600)
+        .file(&at("20200101T000000Z-3/journal.jsonl"), "{\"begin", 0o600)
+        .file(&at("notes/plan.txt"), "mine", 0o600)
+        .file(&at("README"), "mine", 0o600);
+    tree.harden(&["recover"]).expect(0);
+    let left = fs::read_dir(tree.at(&at(""))).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    assert_eq!(left.collect::<BTreeSet<_>>(), BTreeSet::from(["README".into(), "notes".into()]));
+    tree.harden(&APPLY).expect(0);
+}
+
+#[test]
+fn old_transactions_are_taken_away_and_unfinished_ones_stay() {
+    let sides = Sides::of_scene();
+    let tree = scene();
+    let start = tree.snapshot();
+    for _ in 0..12 {
+        tree.harden(&APPLY).expect(0);
+        tree.harden(&["rollback", "--yes"]).expect(0);
+    }
+    let folder = format!("{STATE_DIR}/transactions");
+    let ids = || {
+        let mut ids: Vec<_> =
+            fs::read_dir(tree.at(&folder)).unwrap().map(|id| id.unwrap().file_name().into_string().unwrap()).collect();
+        ids.sort();
+        ids
+    };
+    for (number, id) in ids().iter().enumerate() {
+        fs::rename(tree.at(&format!("{folder}/{id}")), tree.at(&format!("{folder}/20200101T0000{number:02}Z-1"))).unwrap();
+    }
+    let (calls, _) = trace(&scene(), &APPLY);
+    let records = numbers(&calls, "fdatasync", usize::MAX);
+    assert!(killed(&tree, &APPLY, "fdatasync", records[records.len() / 2]));
+    let unfinished = ids().pop().unwrap();
+    fs::rename(tree.at(&format!("{folder}/{unfinished}")), tree.at(&format!("{folder}/20190101T000000Z-1"))).unwrap();
+    assert_eq!(ids().len(), 25);
+    // Five are beyond the newest twenty; one of them never ended. A killed run leaves the rest to the next.
+    for number in [1, 2, 3] {
+        assert!(killed(&tree, &["history", "--prune"], "unlinkat", number));
+    }
+    let ran = tree.harden(&["history", "--prune"]).expect(0);
+    assert!(ran.stderr().contains("old transaction"), "{ran}");
+    assert_eq!(ids()[0], "20190101T000000Z-1");
+    let whole = |id: &&String| tree.exists(&format!("{folder}/{id}/journal.jsonl"));
+    assert_eq!(ids().iter().filter(whole).count(), 21, "{:?}", ids());
+    tree.harden(&["recover"]).expect(0);
+    sides.expect(Side::Before, &tree, &start, "after recovery");
+    tree.harden(&["history", "--prune"]).expect(0);
+    assert_eq!(ids().len(), 20, "{:?}", ids());
+}
+
+/// Calls that change something at a path or an open file.
+const EFFECTS: [&str; 11] = [
+    "write",
+    "linkat",
+    "renameat",
+    "renameat2",
+    "mkdirat",
+    "unlinkat",
+    "fchownat",
+    "fchmodat",
+    "setxattr",
+    "removexattr",
+    "ftruncate",
+];
+
+#[test]
+fn a_record_is_on_disk_before_its_effect() {
+    let tree = scene();
+    tree.harden(&["recover"]).expect(0);
+    let (calls, output) = trace(&tree, &APPLY);
+    assert!(output.status.success());
+    let journal = |call: &Call| call.rest.contains("/journal.jsonl>");
+    let (mut last, mut on_disk, mut effects) = (String::new(), true, BTreeMap::new());
+    for call in &calls {
+        match call.name.as_str() {
+            "write" if journal(call) => {
+                assert!(on_disk, "before {call:?} the record {last} was not synced");
+                last = call.rest.clone();
+                on_disk = false;
+            }
+            "fdatasync" if journal(call) => on_disk = true,
+            name if EFFECTS.contains(&name) && !call.rest.contains(STATE_DIR) && !call.rest.starts_with("1<") => {
+                assert!(on_disk && last.contains(r#"\"intent\""#), "{call:?} after the record {last}");
+                *effects.entry(last.clone()).or_insert(0) += 1;
+            }
+            _ => {}
+        }
+    }
+    assert!(on_disk && last.contains("committed"), "{last}");
+    let (_, plan) = scene().json(&["plan", "-b", "cis-l2"]);
+    assert_eq!(effects.len(), plan["changes"].as_array().unwrap().len(), "{effects:#?}");
+    // Plan and originals come first of all.
+    let of = |name: &str, text: &str| calls.iter().position(|call| call.name == name && call.rest.contains(text)).unwrap();
+    let begin = of("write", r#"\"begin\""#);
+    for document in ["\"plan.json\"", "\"originals.json\""] {
+        let linked = of("linkat", document);
+        assert!(linked < begin);
+        assert!(
+            calls[linked..begin].iter().any(|call| call.name == "fsync" && call.rest.contains("/transactions/")),
+            "{document}"
+        );
+    }
+}
+
+#[test]
+fn a_file_is_on_disk_before_it_has_its_name_and_its_name_before_the_next_record() {
+    let tree = scene();
+    let (calls, _) = trace(&tree, &APPLY);
+    let argument =
+        |call: &Call| call.rest.split(", ").next().unwrap().trim_end_matches(')').split(')').next().unwrap().to_owned();
+    for path in [CONFIG, DROP_IN, RULES] {
+        let (dir, name) = path.rsplit_once('/').unwrap();
+        let names = |call: &Call, name: &str| call.rest.contains(&format!("\"{name}\""));
+        let named = |call: &&Call| ["linkat", "renameat", "renameat2"].contains(&call.name.as_str()) && names(call, name);
+        let published = calls.iter().find(named).unwrap_or_else(|| panic!("{path} was not written"));
+        let at = |call: &Call| calls.iter().position(|other| std::ptr::eq(other, call)).unwrap();
+        // A file that takes the place of another has a temporary name first.
+        let linked = match published.name.as_str() {
+            "linkat" => published,
+            _ => {
+                let temporary = published.rest.split('"').nth(1).unwrap();
+                calls.iter().find(|call| call.name == "linkat" && names(call, temporary)).unwrap()
+            }
+        };
+        let file = argument(linked);
+        let before = &calls[..at(linked)];
+        let last = |name: &str| before.iter().rposition(|call| call.name == name && argument(call) == file);
+        let (written, synced) = (last("write").unwrap(), last("fsync").unwrap_or_else(|| panic!("{path} was not synced")));
+        assert!(written < synced, "{path}: written at {written}, synced at {synced}");
+        let changed = before[synced..].iter().find(|call| ["write", "fchownat", "ftruncate"].contains(&call.name.as_str()));
+        assert!(changed.is_none(), "{path}: {changed:?} after it was synced");
+        let rest = &calls[at(published)..];
+        let recorded = rest.iter().position(|call| call.name == "write" && call.rest.contains("/journal.jsonl>")).unwrap();
+        let folder = format!("{}{dir}>", tree.path().display());
+        let in_order = rest[..recorded].iter().any(|call| call.name == "fsync" && call.rest.contains(&folder));
+        assert!(in_order, "{path}: its folder was not synced before the next record");
+    }
+}
+
+/// Numbers that look like chance, and are the same in each run.
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) as usize % limit
+    }
+
+    fn of<T: Copy>(&mut self, choices: &[T]) -> T {
+        choices[self.below(choices.len())]
+    }
+}
+
+fn generated(seed: u64) -> Tree {
+    let mut chance = Chance(seed);
+    let tree = scene();
+    let configs = [
+        "",
+        "{}",
+        "{\"icc\":true}",
+        "{\n    \"live-restore\": false,\n    \"hosts\": [\"fd://\"]\n}",
+        "{\"log-opts\":{\"max-size\":\"1g\"}}\r\n",
+    ];
+    if chance.below(3) > 0 {
+        tree.file(CONFIG, chance.of(&configs), 0o644);
+    } else if chance.below(2) == 0 {
+        tree.remove(CONFIG);
+    }
+    let places = [
+        "/etc/docker",
+        "/etc/default/docker",
+        "/usr/lib/systemd/system/docker.service",
+        "/usr/lib/systemd/system/docker.socket",
+        "/etc/docker/certs.d/r.io",
+        "/etc/docker/certs.d/r.io/ca.crt",
+        "/etc/docker/certs.d/r.io/client.key",
+        "/run/docker.sock",
+        "/run/containerd/containerd.sock",
+        "/usr/bin/dockerd",
+    ];
+    for place in places {
+        if chance.below(2) == 0 {
+            tree.chown(place, chance.of(&[0, 1000, 4242]) as u32, chance.of(&[0, 999, 4242]) as u32);
+        }
+        if chance.below(2) == 0 {
+            tree.chmod(place, chance.of(&[0o644, 0o666, 0o2775, 0o4755, 0o600, 0o7777, 0o1777, 0o755]));
+        }
+        if chance.below(4) == 0 && !place.starts_with("/run") {
+            tree.set_xattr(place, "system.posix_acl_access", &common::acl_for_user_1000()).set_xattr(place, "user.x", b"1");
+        }
+    }
+    if chance.below(2) == 0 {
+        tree.file(DROP_IN, "[Socket]\nSocketMode=0666\n", 0o600);
+    }
+    if chance.below(2) == 0 {
+        tree.file(RULES, "-w /etc/docker -p wa\n", 0o666);
+    }
+    tree
+}
+
+#[test]
+fn rolling_back_is_the_opposite_of_applying() {
+    let mut applied = 0;
+    for seed in 0..if whole() { 500 } else { 20 } {
+        let tree = generated(seed);
+        let before = timeless(&tree.snapshot());
+        let baseline = BASELINES[seed as usize % BASELINES.len()];
+        let ran = tree.harden(&["apply", "--yes", "--keep-going", "-b", baseline]);
+        let after = timeless(&tree.snapshot());
+        let context = format!("tree {seed}, {ran}");
+        match ran.code {
+            0 => applied += usize::from(before != after),
+            1 => assert_eq!(before, after, "{context}"),
+            _ => panic!("{context}"),
+        }
+        if before == after {
+            continue;
+        }
+        tree.harden(&["rollback", "--yes"]).expect(0);
+        let difference = before.difference(&timeless(&tree.snapshot()));
+        assert!(difference.is_empty(), "{context}: {difference:#?}");
+        // And back again, and again: what undoes a rollback is none.
+        let rollback = ids(&tree)[0].clone();
+        tree.harden(&["rollback", "--yes", &rollback]).expect(0);
+        let difference = after.difference(&timeless(&tree.snapshot()));
+        assert!(difference.is_empty(), "{context}: {difference:#?}");
+        let (all, states) = (ids(&tree), states(&tree));
+        assert_eq!(states, ["in place".to_owned(), format!("rolled back by {}", all[0]), "in place".into()], "{context}");
+        let again = tree.harden(&["rollback", "--yes", &rollback]).expect(1);
+        assert!(again.stderr().contains("was rolled back already"), "{again}");
+        tree.harden(&["rollback", "--yes"]).expect(0);
+        let difference = before.difference(&timeless(&tree.snapshot()));
+        assert!(difference.is_empty(), "{context}: {difference:#?}");
+        tree.harden(&["rollback", "--yes"]).expect(1);
+        tidy(&tree, &context);
+    }
+    assert!(applied >= 10, "{applied}");
+}
+
+/// Ids of all transactions, newest first.
+fn ids(tree: &Tree) -> Vec<String> {
+    let ran = tree.harden(&["history", "--format", "json"]).expect(0);
+    let document: Value = serde_json::from_slice(&ran.out).unwrap();
+    document["transactions"].as_array().unwrap().iter().map(|row| row["id"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn what_was_changed_since_is_left_alone_unless_forced() {
+    let tree = scene();
+    // Where others can change the directory, nothing is written, by force neither.
+    tree.chown("/etc/docker", 0, 0).chmod("/etc/docker", 0o755);
+    let before = timeless(&tree.snapshot());
+    let (socket_unit, mine) = ("/etc/systemd/system/docker.socket.d", "/etc/systemd/system/docker.socket.d/90-mine.conf");
+    tree.harden(&APPLY).expect(0);
+    let id = ids(&tree)[0].clone();
+    tree.file(CONFIG, "{\"mine\": true}", 0o644).chmod("/etc/default/docker", 0o600).file(mine, "[Socket]\n", 0o644);
+    let args = ["rollback", "--yes", &id, "--format", "json"];
+    let ran = tree.harden(&args).expect(1);
+    for named in [
+        format!("{CONFIG} was changed since: its content differs; left alone"),
+        "/etc/default/docker was changed since: its mode is 0600 instead of 0644; left alone".into(),
+        format!("{socket_unit} was changed since: it holds 90-mine.conf; left alone"),
+        "--force".into(),
+    ] {
+        assert!(ran.stderr().contains(&named), "{named}: {ran}");
+    }
+    let document = ran.document();
+    assert_eq!((&document["changed"], &document["failed"]), (&true.into(), &true.into()), "{ran}");
+    let now = timeless(&tree.snapshot());
+    let difference: Vec<String> = before.difference(&now).into_keys().collect();
+    assert_eq!(difference, ["/etc/default/docker", CONFIG, socket_unit, mine]);
+    assert_eq!(tree.text(CONFIG), "{\"mine\": true}");
+    // By force also that goes, but never a file that somebody put beside harden's.
+    let ran = tree.harden(&["rollback", "--yes", &id, "--force"]).expect(1);
+    assert!(ran.stderr().contains(&format!("{socket_unit} was changed since: it holds 90-mine.conf; left alone")), "{ran}");
+    assert!(ran.stderr().contains(&format!("{CONFIG} was changed since: its content differs; put back all the same")), "{ran}");
+    let difference: Vec<String> = before.difference(&timeless(&tree.snapshot())).into_keys().collect();
+    assert_eq!(difference, [socket_unit, mine]);
+    let kept = tree.read(&format!("{STATE_DIR}/transactions/{}/originals.json", ids(&tree)[0]));
+    let kept: Value = serde_json::from_slice(&kept).unwrap();
+    let kept: Vec<&Value> = kept["files"].as_array().unwrap().iter().filter(|file| file["path"] == CONFIG).collect();
+    assert_eq!(kept.len(), 1);
+    assert!(kept[0]["state"]["content"].to_string().contains("mine"), "{kept:?}");
+    // Without it, nothing is left to do.
+    tree.remove(mine);
+    tree.harden(&["rollback", "--yes", &id, "--force"]).expect(0);
+    assert_eq!(timeless(&tree.snapshot()), before);
 }

@@ -75,7 +75,7 @@ fn a_socket_that_everybody_may_open() {
     let engine = engine(&lab);
     let host = Host::boot(&engine, "socket");
     let socket = "stat --format '%a %U %G' /run/docker.sock";
-    let open = "/etc/systemd/system/docker.socket.d/10-open.conf";
+    let open = "/etc/systemd/system/docker.socket.d/override.conf";
     host.write(open, "[Socket]\nSocketMode=0666\n");
     host.sh("systemctl daemon-reload && systemctl restart docker.socket docker.service");
     assert_eq!(host.sh(socket), "666 root docker");

@@ -43,6 +43,20 @@ pub fn activate(host: &Host, action: Action) -> Result<()> {
     }
 }
 
+/// How many containers a restart of dockerd would stop now, when it starts again with its file as it is. `None`: no dockerd answers,
+/// so that nobody can tell.
+///
+/// What is kept running takes live-restore twice: in the dockerd that stops and in the one that starts.
+pub fn stopped_by_restart(host: &Host) -> Option<u64> {
+    let Fact::Known(daemon) = host.find_dockerd(None, true) else { return None };
+    let api = host.ask().api;
+    let api = api.known()?;
+    let flag = argv::parse(&daemon.argv).get(LIVE_RESTORE).and_then(serde_json::Value::as_bool);
+    let in_file = configured(host, &daemon).into_iter().find(|(key, _)| *key == LIVE_RESTORE).map(|(_, value)| value);
+    let kept = api.live_restore == Some(true) && flag.or(in_file) == Some(true);
+    if kept { Some(0) } else { api.containers_running }
+}
+
 /// SIGHUP to dockerd, which reads its file a moment later. What reading it does can only be seen in what dockerd says of itself:
 /// it accepts every signal, and keeps its old settings if it refuses the file.
 fn reload(host: &Host) -> Result<()> {

@@ -7,7 +7,7 @@ use crate::apply::transaction::after_state;
 use crate::apply::writer::Writer;
 use crate::change::{Action, Activation, Change, Effect, FileImage};
 use crate::error::{Error, Result};
-use crate::fact::{Fact, KernelAudit};
+use crate::fact::{Fact, FileKind, KernelAudit};
 use crate::file_state::{FileState, Standing};
 use crate::host::fs::Root;
 use crate::plan::{self, Plan};
@@ -124,6 +124,8 @@ pub struct Conflict {
     pub target: String,
     /// How it differs from what the transaction left.
     pub how: String,
+    /// Whether it stays as it is; otherwise it goes back all the same.
+    pub left_alone: bool,
 }
 
 /// Works out how to undo a transaction on the host as it is now. With `force` also what someone changed since goes back.
@@ -157,6 +159,11 @@ pub fn reverse(
                 let before = transaction.original(&change.id);
                 let found = writer.state(path)?;
                 let left = after.as_ref().map(|after| after_state(before, after));
+                let goes = before.is_none() && found.as_ref().is_some_and(|found| found.kind == FileKind::Dir);
+                if let Some(name) = goes.then(|| stays_within(root, path, &changes)).flatten() {
+                    conflicts.push(Conflict { target: path.clone(), how: format!("it holds {name}"), left_alone: true });
+                    continue;
+                }
                 match FileState::standing(found.as_ref(), before, left.as_ref()) {
                     Standing::Before => continue,
                     Standing::After | Standing::Between => {}
@@ -166,7 +173,7 @@ pub fn reverse(
                             (None, _) => "it is gone".into(),
                             (Some(_), None) => "it is there again".into(),
                         };
-                        conflicts.push(Conflict { target: path.clone(), how });
+                        conflicts.push(Conflict { target: path.clone(), how, left_alone: !force });
                         if !force {
                             continue;
                         }
@@ -198,6 +205,16 @@ pub fn reverse(
         withheld: Vec::new(),
     };
     Ok(Reverse { plan, conflicts })
+}
+
+/// Something in a directory that these changes do not take away.
+fn stays_within(root: &Root, dir: &str, changes: &[Change]) -> Option<String> {
+    let removed = |path: &str| {
+        let removes = |change: &Change| matches!(&change.effect, Effect::File { path: of, after: None, .. } if of == path);
+        changes.iter().any(removes)
+    };
+    let names = root.list(dir);
+    names.known()?.iter().find(|name| !removed(&format!("{dir}/{name}"))).cloned()
 }
 
 /// A file's whole state, attributes included, so that it goes back exactly.

@@ -36,6 +36,8 @@ const KEEP_DAYS: i64 = 90;
 const MAX_DOCUMENT: usize = 64 << 20;
 /// The outcome of a transaction that could not be put back.
 pub const STUCK: &str = "stuck";
+/// How often a directory is tried to be made where runs that start at the same time are in each other's way.
+const ATTEMPTS: usize = 10;
 const PRIVATE_DIR: u32 = 0o700;
 const PUBLIC_DIR: u32 = 0o755;
 const PRIVATE_FILE: u32 = 0o600;
@@ -461,15 +463,21 @@ fn ensure_dir(writer: &Writer, root: &Root, path: &str) -> Result<()> {
             }
         }
     }
-    let own = |dir: &str| dir == path;
-    for dir in missing.into_iter().rev() {
+    for dir in missing.iter().rev() {
         // What lies above is the system's, and as open as its directories are.
-        writer.make_dir(
-            &dir,
-            if own(&dir) { PRIVATE_DIR } else { PUBLIC_DIR },
-            nix::unistd::geteuid().as_raw(),
-            nix::unistd::getegid().as_raw(),
-        )?;
+        let mode = if dir == path { PRIVATE_DIR } else { PUBLIC_DIR };
+        let (uid, gid) = (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw());
+        // Nobody holds the lock yet: another run may make it as well, and clean up what this one has staged.
+        let mut attempts = 0;
+        while let Err(error) = writer.make_dir(dir, mode, uid, gid) {
+            attempts += 1;
+            if matches!(root.look(dir, Want::Stat), Fact::Known(_)) {
+                break;
+            }
+            if attempts == ATTEMPTS {
+                return Err(error);
+            }
+        }
     }
     Ok(())
 }
@@ -500,16 +508,17 @@ mod tests {
         let scratch = Scratch::new();
         let root = scratch.root();
         let state = StateDir::lock(&root, "/state").unwrap();
-        let mut journal = state.begin("1").unwrap();
+        state.begin("1").unwrap();
         assert!(state.unfinished(false).unwrap().is_empty(), "nothing was recorded yet");
+        let mut journal = state.begin("2").unwrap();
         journal.append(&Record::Intent { change: "c1".into() }).unwrap();
         let error = state.unfinished(false).map(|found| found.len()).unwrap_err();
         let path = scratch.path().display();
         assert_eq!(
             error.to_string(),
             format!(
-                "{path}/state/transactions/1/plan.json: it is not there\n  help: a run was cut short and can't be undone; put back by \
-                 hand what /state/transactions/1/originals.json holds, then remove /state/transactions/1"
+                "{path}/state/transactions/2/plan.json: it is not there\n  help: a run was cut short and can't be undone; put back by \
+                 hand what /state/transactions/2/originals.json holds, then remove /state/transactions/2"
             )
         );
         assert_eq!(error.kind, ErrorKind::Stuck);

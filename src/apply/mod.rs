@@ -10,4 +10,5 @@ mod restart;
 mod stage;
 mod target;
 pub mod transaction;
+pub mod validate;
 pub mod writer;

@@ -12,6 +12,9 @@ use crate::host::Host;
 /// When something could not be put back; the error says where the originals lie.
 pub fn unfinished(host: &Host, state: &StateDir, again: bool, progress: &mut dyn FnMut(&str)) -> Result<usize> {
     let found = state.unfinished(again)?;
+    if !found.is_empty() {
+        crate::signal::hold();
+    }
     let count = found.len();
     for (mut journal, plan) in found.into_iter().rev() {
         progress(&format!("undoing the unfinished transaction {}", journal.id()));

@@ -23,6 +23,8 @@ pub struct Run<'a> {
     pub host: &'a Host,
     /// The plan.
     pub plan: &'a Plan,
+    /// Whether a restart of dockerd may stop containers.
+    pub may_stop_containers: bool,
     /// Called before each step with what is about to happen, for progress on a terminal.
     pub progress: &'a mut dyn FnMut(&str),
     /// Looks again: the findings that were to be fixed and are not, in words.
@@ -63,6 +65,9 @@ fn carry_out(journal: &mut Journal, run: &mut Run, activated: &mut Vec<Action>) 
     for activation in plan.activations.iter().filter(|activation| activation.by_hand.is_none()) {
         crate::signal::check()?;
         (run.progress)(&activation.reason);
+        if activation.action == Action::DockerRestart && !run.may_stop_containers {
+            refuse_to_stop_containers(run.host)?;
+        }
         journal.append(&Record::Activating { action: activation.action })?;
         activated.push(activation.action);
         activate::activate(run.host, activation.action)?;
@@ -74,6 +79,16 @@ fn carry_out(journal: &mut Journal, run: &mut Run, activated: &mut Vec<Action>) 
         return Ok(());
     }
     Err(Error::failure(format!("not in force afterwards: {}", failed.join("; "))))
+}
+
+/// Containers may have been started, or live-restore switched off, since the plan was made.
+fn refuse_to_stop_containers(host: &Host) -> Result<()> {
+    let why = match activate::stopped_by_restart(host) {
+        Some(0) => return Ok(()),
+        Some(n) => format!("restarting dockerd now would stop {}", crate::plan::count(n as usize, "container")),
+        None => "dockerd does not say what runs, so restarting it might stop containers".to_owned(),
+    };
+    Err(Error::failure(why).help("switch live-restore on first, or allow it with --max-risk disruptive"))
 }
 
 /// Reads every original before anything is touched, and refuses a plan that no longer fits.
@@ -152,11 +167,15 @@ fn meta(image: &FileImage) -> Meta {
 
 /// Puts everything back after a failure, and says what happened.
 fn put_back(journal: &mut Journal, run: &Run, originals: &Originals, activated: &[Action], error: Error) -> Error {
+    let untouched = journal.begun().is_empty() && activated.is_empty();
     let stuck = back(journal, run.host, run.plan, originals, activated);
     let place = journal.path().display().to_string();
     if stuck.is_empty() {
         let _ = journal.append(&Record::Closed { outcome: "undone".into() });
-        return Error { what: format!("{}; everything was put back", error.what), ..error };
+        return match untouched {
+            true => nothing_changed(error),
+            false => Error { what: format!("{}; everything was put back", error.what), ..error },
+        };
     }
     let _ = journal.append(&Record::Closed { outcome: STUCK.into() });
     Error {
@@ -178,6 +197,8 @@ pub fn back(journal: &mut Journal, host: &Host, plan: &Plan, originals: &Origina
         let done = match (action, &held) {
             (Action::AuditLoad, _) => Ok(()),
             (Action::DockerReload, _) if restarted => Ok(()),
+            // Its next start reads the old file.
+            (Action::DockerReload, _) if host.find_dockerd(None, true).is_absent() => Ok(()),
             (Action::DockerRestart, Some(held)) => held.start(journal.writer(), host),
             (action, _) => activate::activate(host, *action),
         };

@@ -4,9 +4,9 @@ use std::io::{IsTerminal, Write};
 use std::path::Path;
 
 use crate::apply::journal::StateDir;
-use crate::apply::{recover, transaction};
+use crate::apply::{recover, transaction, validate};
 use crate::assess::{self, Assessment, Limits};
-use crate::baseline::control::Area;
+use crate::baseline::control::{Area, Risk};
 use crate::baseline::{Baseline, load};
 use crate::change::Effect;
 use crate::cli::{Common, Format};
@@ -14,7 +14,7 @@ use crate::commands::check::assess;
 use crate::commands::{Ending, load_baseline, open_host, output, prompt};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fact::{Fact, Facts};
-use crate::finding::{FixKind, Status};
+use crate::finding::{Finding, FixKind, Status};
 use crate::host::Host;
 use crate::observe;
 use crate::plan::Plan;
@@ -26,7 +26,7 @@ pub fn run(common: &Common, yes: bool, keep_going: bool) -> Result<Ending> {
     let baseline = load_baseline(common)?;
     let host = open_host(common)?;
     may_write(&host)?;
-    may_ask("apply", yes)?;
+    may_ask(common, "apply", yes)?;
     let state = StateDir::lock(&host.root, &state_dir(common))?;
     recover::unfinished(&host, &state, false, &mut |text| progress(common, text))?;
     let facts = observe::observe(&host, &baseline)?;
@@ -69,7 +69,7 @@ pub fn saved(common: &Common, file: &Path, yes: bool, dry_run: bool) -> Result<E
         return Ok(if assessment.plan.is_empty() { Ending::Done } else { Ending::Drift });
     }
     may_write(&host)?;
-    may_ask("apply", yes)?;
+    may_ask(common, "apply", yes)?;
     if !yes {
         output::part(&report, common, Part::Changes)?;
         confirm("Apply these changes?")?;
@@ -116,7 +116,12 @@ fn changed_since(host: &Host, plan: &Plan) -> Result<Vec<Error>> {
 }
 
 /// A command that would ask needs a terminal.
-pub fn may_ask(command: &str, yes: bool) -> Result<()> {
+pub fn may_ask(common: &Common, command: &str, yes: bool) -> Result<()> {
+    let elsewhere = common.format != Format::Text || common.output.is_some();
+    if !yes && elsewhere {
+        let what = format!("{command} shows what it asks about as text on the terminal, and --format or -o sends it elsewhere");
+        return Err(Error::usage(what).help("give --yes"));
+    }
     if yes || (std::io::stdin().is_terminal() && std::io::stdout().is_terminal()) {
         return Ok(());
     }
@@ -184,6 +189,9 @@ pub fn carry_out(
         last = Some((facts, after));
         Ok(open)
     };
+    if host.live() {
+        validate::daemon_json(facts, plan)?;
+    }
     let outcome =
         execute(common, host, state, plan, &mut verify).map_err(|error| with_what_dockerd_keeps(host, facts, error))?;
     let (facts, after) = last.unwrap_or_else(|| (facts.clone(), assessment.clone()));
@@ -217,7 +225,8 @@ fn execute(
     crate::signal::hold();
     let mut journal = state.begin(&transaction_id()).map_err(transaction::nothing_changed)?;
     let (id, originals) = (journal.id().to_owned(), journal.path().display().to_string());
-    let run = transaction::Run { host, plan, progress: &mut |text| progress(common, text), verify };
+    let may_stop_containers = Risk::from(common.max_risk) == Risk::Disruptive;
+    let run = transaction::Run { host, plan, may_stop_containers, progress: &mut |text| progress(common, text), verify };
     let activated = transaction::run(&mut journal, run)?;
     // Old ones are only in the way; that they could not be taken away is no failure of this run.
     let _ = state.prune();
@@ -250,22 +259,27 @@ fn still_open(plan: &Plan, before: &Facts, after: &Assessment) -> Vec<String> {
     let waits = plan.activations.iter().any(|activation| activation.by_hand.is_some());
     let kernel = &before.audit.kernel;
     let locked = kernel.known().is_some_and(|kernel| kernel.enabled == 2);
-    let planned = |control: &str, target: &str| plan.fixes.iter().any(|fix| fix.control == control && fix.target == target);
-    after
-        .findings
-        .iter()
-        .filter(|finding| planned(&finding.control, &finding.target))
-        .filter(|finding| match finding.status {
-            Status::Drift if finding.area == Area::Audit && locked => finding.fix.kind != FixKind::Manual,
-            Status::Drift => !(waits && finding.fix.kind == FixKind::Manual),
-            Status::Unknown => !(finding.area == Area::Audit && matches!(kernel, Fact::Unknown(_))),
-            Status::Compliant | Status::NotApplicable | Status::Waived => false,
-        })
-        .map(|finding| {
-            let reason = finding.fix.reason.as_deref().map(|reason| format!(" ({reason})")).unwrap_or_default();
-            format!("{} ({}): {}{reason}", finding.control, finding.target, finding.observed)
-        })
-        .collect()
+    let open = |finding: &&Finding| match finding.status {
+        Status::Drift if finding.area == Area::Audit && locked => finding.fix.kind != FixKind::Manual,
+        Status::Drift => !(waits && finding.fix.kind == FixKind::Manual),
+        Status::Unknown => !(finding.area == Area::Audit && matches!(kernel, Fact::Unknown(_))),
+        Status::Compliant | Status::NotApplicable | Status::Waived => false,
+    };
+    let mut found: Vec<&Finding> = Vec::new();
+    for fix in &plan.fixes {
+        let of_control = || after.findings.iter().filter(|finding| finding.control == fix.control);
+        match of_control().find(|finding| finding.target == fix.target) {
+            Some(finding) => found.extend(Some(finding).filter(open)),
+            // What was fixed goes by another name now, or the control could not even be asked about it.
+            None => found.extend(of_control().filter(open)),
+        }
+    }
+    found.dedup();
+    let told = |finding: &&Finding| {
+        let reason = finding.fix.reason.as_deref().map(|reason| format!(" ({reason})")).unwrap_or_default();
+        format!("{} ({}): {}{reason}", finding.control, finding.target, finding.observed)
+    };
+    found.iter().map(told).collect()
 }
 
 fn outcome(plan: &Plan, transaction: Option<String>, activated: Vec<crate::change::Action>, msg: &str) -> RunOutcome {
@@ -289,4 +303,45 @@ fn outcome(plan: &Plan, transaction: Option<String>, activated: Vec<crate::chang
 /// Sorts by time; the process id keeps two of the same moment apart.
 fn transaction_id() -> String {
     format!("{}-{}", jiff::Timestamp::now().strftime("%Y%m%dT%H%M%S.%3fZ"), std::process::id())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::FixRef;
+    use crate::render::samples;
+
+    #[test]
+    fn what_can_no_longer_be_asked_about_is_open() {
+        let planned = |fixes: Vec<FixRef>| Plan {
+            schema: String::new(),
+            tool_version: String::new(),
+            created: String::new(),
+            hostname: String::new(),
+            root: String::new(),
+            baseline: crate::report::BaselineRef { name: String::new(), digest: String::new() },
+            undoes: None,
+            fixes,
+            changes: Vec::new(),
+            activations: Vec::new(),
+            withheld: Vec::new(),
+        };
+        let mut after = Assessment { findings: samples::drift().findings, plan: planned(Vec::new()) };
+        after.findings.retain(|finding| finding.control == "daemon-log-limits");
+        let plan = |target: &str| planned(vec![FixRef { control: "daemon-log-limits".into(), target: target.into() }]);
+        assert_eq!(
+            still_open(&plan("log-opts.max-file"), &Facts::default(), &after),
+            ["daemon-log-limits (log-opts.max-file): 1"]
+        );
+        after.findings[1].status = Status::Compliant;
+        assert_eq!(still_open(&plan("log-opts.max-file"), &Facts::default(), &after), Vec::<String>::new());
+        // daemon.json can't be read any more: the control says so once, of its first key.
+        after.findings.truncate(1);
+        after.findings[0].status = Status::Unknown;
+        after.findings[0].fix.reason = Some("it is a directory".into());
+        assert_eq!(
+            still_open(&plan("log-opts.max-file"), &Facts::default(), &after),
+            ["daemon-log-limits (log-opts.max-size): not set (it is a directory)"]
+        );
+    }
 }

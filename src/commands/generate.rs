@@ -28,6 +28,7 @@ const SERVICE_UNIT: &str = "/usr/lib/systemd/system/docker.service";
 /// Writes one artifact to stdout or `-o`.
 pub fn run(common: &Common, artifact: Artifact, merge: Option<&Path>) -> Result<Ending> {
     super::text_only(common, "an artifact")?;
+    super::docker_version(common)?;
     let mut baseline = load_baseline(common)?;
     baseline.controls.retain(|control| serves(&control.want, artifact));
     let existing = merge.map(read).transpose()?;

@@ -18,7 +18,7 @@ pub fn run(common: &Common, id: Option<&str>, prune: bool) -> Result<Ending> {
     if prune {
         apply::may_write(&host)?;
         let removed = StateDir::lock(&host.root, &state_dir)?.prune()?;
-        eprintln!("{} removed", crate::plan::count(removed, "old transaction"));
+        output::note(&format!("{} removed", crate::plan::count(removed, "old transaction")));
     }
     let all = history::list(&host.root, &state_dir)?;
     let text = match id {

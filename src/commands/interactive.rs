@@ -24,7 +24,7 @@ pub fn dry_run(common: &Common) -> Result<Ending> {
     let (_, baseline, facts) = look(common)?;
     let Some(assessment) = choose(common, &baseline, &facts)? else { return ending(common, &baseline, &facts) };
     output::part(&assess::report(&facts, &assessment, None), common, Part::Changes)?;
-    eprintln!("Nothing was changed (--dry-run).");
+    output::note("nothing was changed (--dry-run)");
     Ok(Ending::Drift)
 }
 

@@ -19,6 +19,7 @@ use clap::CommandFactory;
 use crate::baseline::Baseline;
 use crate::cli::{Cli, Command, Common, Format};
 use crate::error::{Error, ErrorKind, Result};
+use crate::formats::daemon_keys::EngineVersion;
 use crate::host::{Access, Host};
 
 /// What a run ends with, apart from errors.
@@ -78,6 +79,16 @@ fn load_named(common: &Common, name: &str) -> Result<Baseline> {
     crate::baseline::load(name, &common.set)?.select(&common.only, &common.skip)
 }
 
+/// `--docker-version`, if it is one: a version that can't be read would pass for an unknown one.
+fn docker_version(common: &Common) -> Result<Option<&str>> {
+    match common.docker_version.as_deref() {
+        Some(text) if EngineVersion::parse(text).is_none() => {
+            Err(Error::usage(format!("`{text}` is no version of Docker")).help("write --docker-version 26.1"))
+        }
+        version => Ok(version),
+    }
+}
+
 /// The host of the command line.
 fn open_host(common: &Common) -> Result<Host> {
     let state_dir = common.state_dir.to_str().filter(|path| path.starts_with('/'));
@@ -85,7 +96,7 @@ fn open_host(common: &Common) -> Result<Host> {
     Host::open(&Access {
         root: common.root.as_deref(),
         docker_host: common.docker_host.as_deref().filter(|url| !url.is_empty()),
-        docker_version: common.docker_version.as_deref(),
+        docker_version: docker_version(common)?,
         state_dir,
     })
 }

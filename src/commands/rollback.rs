@@ -17,7 +17,7 @@ use crate::report::{Report, RunOutcome};
 pub fn run(common: &Common, id: Option<&str>, yes: bool, force: bool) -> Result<Ending> {
     let host = open_host(common)?;
     apply::may_write(&host)?;
-    apply::may_ask("rollback", yes)?;
+    apply::may_ask(common, "rollback", yes)?;
     let state_dir = apply::state_dir(common);
     let state = StateDir::lock(&host.root, &state_dir)?;
     recover::unfinished(&host, &state, false, &mut |text| apply::progress(common, text))?;
@@ -31,7 +31,7 @@ pub fn run(common: &Common, id: Option<&str>, yes: bool, force: bool) -> Result<
     let reverse = history::reverse(&host.root, transaction, &host.kernel_audit(), force, &facts.host.hostname)?;
     for conflict in &reverse.conflicts {
         let left =
-            if force { "put back all the same (--force); what it is now is kept in the transaction" } else { "left alone" };
+            if conflict.left_alone { "left alone" } else { "put back all the same; what it is now is kept in the transaction" };
         output::note(&format!("{} was changed since: {}; {left}", conflict.target, conflict.how));
     }
     stops_containers(common, &facts, &reverse.plan)?;
@@ -42,12 +42,14 @@ pub fn run(common: &Common, id: Option<&str>, yes: bool, force: bool) -> Result<
         apply::confirm("Undo these changes?")?;
     }
     let mut report = apply::undo(common, &host, &state, &facts, &assessment)?;
-    if reverse.conflicts.is_empty() || force {
+    if !reverse.conflicts.iter().any(|conflict| conflict.left_alone) {
         output::done(&report, common);
         return Ok(Ending::Done);
     }
-    let error = Error::failure("what was changed since was left alone; all else was put back")
-        .help("put it back too with --force: what it is now is kept");
+    let mut error = Error::failure("what was changed since was left alone; all else was put back");
+    if !force {
+        error = error.help("put it back too with --force: what it is now is kept");
+    }
     if let Some(outcome) = &mut report.outcome {
         // As text the failure is told on stderr.
         outcome.failed = common.format == Format::Json;

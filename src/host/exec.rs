@@ -1,6 +1,7 @@
 //! Programs: run without a shell, with a time limit, and with the end of what they said in the error.
 
 use std::io::Read;
+use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -19,6 +20,8 @@ pub fn run(program: &str, args: &[&str], timeout: Duration) -> Result<()> {
     let mut child = Command::new(program)
         .args(args)
         .env("LC_ALL", "C")
+        // Ctrl-C is for harden, which finishes the step in hand.
+        .process_group(0)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())

@@ -246,17 +246,26 @@ fn restart(facts: &Facts) -> Outcome {
     }
 }
 
-/// Whether carrying out the fix of a verdict, by a reload, makes containers outlive the restart after it.
-pub fn switches_live_restore_on(verdict: &Verdict) -> bool {
-    let Outcome::Fixable(edits) = &verdict.outcome else { return false };
-    edits.iter().any(|edit| match edit {
-        Edit::DaemonKey { edit, activation: Some(Action::DockerReload), .. } => {
-            edit.path == [LIVE_RESTORE] && edit.op == Op::Set(Value::Bool(true))
+/// Whether containers outlive a restart of dockerd once these verdicts are fixed: live-restore is on in the dockerd that stops (or a
+/// reload switches it on before) and in the configuration of the one that starts.
+pub fn containers_survive<'v, 'c: 'v>(fixed: impl Iterator<Item = &'v Verdict<'c>>, context: &Context) -> bool {
+    let on = Some(Value::Bool(true));
+    let mut configured = context.effective.setting(LIVE_RESTORE, None).value == on;
+    let mut in_force = context.facts.daemon.api.known().and_then(|api| api.live_restore) == Some(true);
+    for verdict in fixed.filter(|verdict| verdict.target == LIVE_RESTORE) {
+        let Outcome::Fixable(edits) = &verdict.outcome else { continue };
+        for edit in edits {
+            match edit {
+                Edit::DaemonKey { edit, activation, .. } => {
+                    configured |= edit.op == Op::Set(Value::Bool(true));
+                    in_force |= *activation == Some(Action::DockerReload);
+                }
+                Edit::Activate(action) => in_force |= *action == Action::DockerReload,
+                _ => {}
+            }
         }
-        // It is in the file already.
-        Edit::Activate(Action::DockerReload) => verdict.target == LIVE_RESTORE,
-        _ => false,
-    })
+    }
+    configured && in_force
 }
 
 /// How the user restarts dockerd where harden can't; `None` when it can.

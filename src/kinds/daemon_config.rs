@@ -6,7 +6,7 @@ use crate::baseline::control::Control;
 use crate::fact::{Fact, Facts};
 use crate::finding::{Outcome, Verdict};
 use crate::formats::daemon_json::Document;
-use crate::formats::daemon_lint::LintKind;
+use crate::formats::daemon_lint::{Lint, LintKind};
 use crate::formats::{argv, daemon_lint};
 use crate::kinds::effective::ConfigFile;
 use crate::kinds::{Context, docker_missing, not_applicable, unknown, verdict, wrong};
@@ -37,7 +37,7 @@ pub fn judge<'c>(control: &'c Control, context: &Context) -> Vec<Verdict<'c>> {
         }
         ConfigFile::Parsed(document) => document,
     };
-    let mut verdicts: Vec<Verdict> = daemon_lint::lint(document, effective.version)
+    let mut verdicts: Vec<Verdict> = lints(document, context)
         .into_iter()
         .map(|lint| {
             let place = format!("{path}:{}:{}", lint.line, lint.column);
@@ -66,6 +66,30 @@ pub fn judge<'c>(control: &'c Control, context: &Context) -> Vec<Verdict<'c>> {
         verdicts.push(verdict(control, path, Outcome::Compliant { note: None }, "valid, with every key known", DESIRED));
     }
     verdicts
+}
+
+/// What is wrong with the file, given the flags: these may be the other half of a contradiction, or solve one.
+pub fn lints(document: &Document, context: &Context) -> Vec<Lint> {
+    let effective = &context.effective;
+    let mut lints = daemon_lint::lint(document, effective.version);
+    let flags = effective.running.as_ref().or(effective.unit.as_ref().map(|(_, flags)| flags));
+    let (Some(flags), Some(members)) = (flags, document.value().as_object()) else { return lints };
+    let mut all = members.clone();
+    all.extend(flags.values.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
+    let Ok(all) = serde_json::to_vec(&all).map_err(drop).and_then(|text| Document::parse(&text).map_err(drop)) else {
+        return lints;
+    };
+    let contradicts = |lint: &Lint| lint.kind == LintKind::Contradiction;
+    let mut found: Vec<Lint> = daemon_lint::lint(&all, effective.version).into_iter().filter(contradicts).collect();
+    found.retain(|lint| !conflicts(context).contains(&lint.key));
+    lints.retain(|lint| !contradicts(lint) || found.iter().any(|other| other.what == lint.what));
+    for lint in found {
+        if !lints.iter().any(|other| other.what == lint.what) {
+            let (line, column) = document.position(&[&lint.key]).unwrap_or((1, 1));
+            lints.push(Lint { line, column, ..lint });
+        }
+    }
+    lints
 }
 
 /// Why the file must not be touched: it can't be read for certain, or dockerd can't read a value.

@@ -228,7 +228,14 @@ fn judge_parents<'c>(control: &'c Control, context: &Context, verdicts: &mut Vec
         seen.insert(path.to_owned());
     }
     for path in seen {
-        let Some(Fact::Known(dir)) = context.facts.files.get(&path) else { continue };
+        let dir = match context.facts.files.get(&path) {
+            Some(Fact::Known(dir)) => dir,
+            Some(Fact::Unknown(why)) => {
+                verdicts.push(unknown(control, path, why.clone()));
+                continue;
+            }
+            Some(Fact::Absent) | None => continue,
+        };
         let writable = dir.mode & WRITABLE_FOR_OTHERS != 0 && dir.mode & 0o1000 == 0;
         if !writable && dir.uid == 0 {
             continue;
