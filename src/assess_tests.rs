@@ -337,3 +337,53 @@ fn flags_are_half_of_what_contradicts() {
     assert_eq!(told(&all(&facts, "daemon-config-valid")), "Compliant None");
     assert!(told(&all(&host(r#"{"ip6tables": true}"#), "daemon-config-valid")).starts_with("Drift Manual"));
 }
+
+#[test]
+fn places_that_depend_on_what_cannot_be_read() {
+    // The daemon does not run, so that only its file and unit tell.
+    let stopped = |daemon_json: &str| {
+        let mut facts = host(daemon_json);
+        facts.daemon.process = Fact::Absent;
+        facts.daemon.api = Fact::Absent;
+        facts
+    };
+    let sockets = "socket-docker-mode";
+    let facts = stopped(r#"{"hosts": ["fd://"]}"#);
+    assert_eq!(
+        told(&all(&facts, sockets)),
+        "Unknown None: where the socket lies can't be told: dockerd gets its socket from systemd (fd://), and there is no docker.socket"
+    );
+    let facts = stopped(r#"{"hosts": ["unix:///srv/docker.sock",]}"#);
+    assert!(
+        told(&all(&facts, sockets))
+            .starts_with("Unknown None: where the socket lies can't be told: /etc/docker/daemon.json:1:")
+    );
+    let mut facts = stopped(r#"{"data-root": "/srv/docker",}"#);
+    facts.audit.installed = Fact::Known("/sbin/auditctl".into());
+    facts.audit.rules_files = Fact::Known(Vec::new());
+    assert!(told(&all(&facts, "audit-watch-var-lib-docker")).starts_with("Unknown None: /etc/docker/daemon.json:1:"));
+    // Started by a script, with flags that harden does not read.
+    let mut facts = stopped("{}");
+    facts.units.insert("docker.service".into(), Fact::Absent);
+    assert_eq!(told(&all(&facts, "daemon-log-level-info")), "Compliant None");
+    facts.files.insert("/etc/init.d/docker".into(), Fact::Known(file("/etc/init.d/docker", FileKind::File, 0o755)));
+    assert_eq!(
+        told(&all(&facts, "daemon-log-level-info")),
+        "Unknown None: dockerd's flags can't be told: they are in /etc/init.d/docker and what it reads; start dockerd, then they can \
+         be seen"
+    );
+}
+
+#[test]
+fn a_configuration_file_that_a_flag_names_must_be_there() {
+    let mut facts = host("{}");
+    facts.files.insert(CONFIG.into(), Fact::Absent);
+    assert!(told(&all(&facts, "daemon-config-valid")).starts_with("NotApplicable"));
+    if let Fact::Known(process) = &mut facts.daemon.process {
+        process.argv.push(format!("--config-file={CONFIG}"));
+    }
+    assert_eq!(
+        told(&all(&facts, "daemon-config-valid")),
+        "Drift Manual: dockerd does not start again: make the file, or take away the flag --config-file"
+    );
+}

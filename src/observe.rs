@@ -9,7 +9,7 @@ use crate::fact::{Fact, Facts, UnitFacts};
 use crate::formats::{exec_start, rules_d, unit_file, unit_path};
 use crate::host::Host;
 use crate::host::fs::Want as Look;
-use crate::kinds::effective::{ConfigFile, DEFAULT_CONFIG_FILE, Effective, SERVICE, SOCKET};
+use crate::kinds::effective::{ConfigFile, DEFAULT_CONFIG_FILE, Effective, INIT_SCRIPT, SERVICE, SOCKET};
 use crate::kinds::place::{self, Resolved};
 use crate::kinds::socket::CONTAINERD_CONFIG;
 use crate::kinds::{self, daemon, daemon_config, watch};
@@ -224,6 +224,9 @@ impl Observer<'_> {
             (flags.config_file.clone(), flags.get("pidfile").and_then(|path| path.as_str().map(str::to_owned)))
         });
         let (unit_config, pidfile) = unit_flags.unwrap_or_default();
+        if self.facts.units.get(SERVICE).is_some_and(Fact::is_absent) {
+            self.stat(INIT_SCRIPT);
+        }
         // With docker.socket systemd may be the one who listens, whatever the flags say: a connection would start Docker.
         self.unit(SOCKET);
         let activated = self.effective().0.socket_activated() || !matches!(self.facts.units.get(SOCKET), Some(Fact::Absent));

@@ -22,6 +22,16 @@ pub fn judge<'c>(control: &'c Control, context: &Context) -> Vec<Verdict<'c>> {
         return vec![verdict(control, path, outcome, "", "")];
     }
     let document = match &effective.file {
+        ConfigFile::Missing if effective.names_config_file() => {
+            let help = "dockerd does not start again: make the file, or take away the flag --config-file".into();
+            return vec![verdict(
+                control,
+                path,
+                Outcome::Manual(help),
+                wrong("it is named by --config-file and not there"),
+                DESIRED,
+            )];
+        }
         ConfigFile::Missing => {
             return vec![not_applicable(control, path, format!("{path} does not exist: dockerd takes its defaults"))];
         }

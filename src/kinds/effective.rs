@@ -17,6 +17,8 @@ use crate::kinds::unit;
 pub const DEFAULT_CONFIG_FILE: &str = "/etc/docker/daemon.json";
 /// The unit that starts dockerd.
 pub const SERVICE: &str = "docker.service";
+/// What starts dockerd where there is no such unit.
+pub const INIT_SCRIPT: &str = "/etc/init.d/docker";
 /// The unit that makes dockerd's socket under socket activation.
 pub const SOCKET: &str = "docker.socket";
 const DEFAULT_DATA_ROOT: &str = "/var/lib/docker";
@@ -134,6 +136,12 @@ impl Effective {
         }
     }
 
+    /// Whether a flag names the configuration file: then it must be there.
+    pub fn names_config_file(&self) -> bool {
+        let flags = self.running.iter().chain(self.unit.iter().map(|(_, flags)| flags));
+        flags.into_iter().any(|flags| flags.config_file.as_deref() == Some(self.path.as_str()))
+    }
+
     /// Why the flags of dockerd can't be told, if they can't: then no value can, and no key may be written.
     pub fn unknown_flags(&self, facts: &Facts) -> Option<String> {
         match &facts.daemon.process {
@@ -141,7 +149,10 @@ impl Effective {
             Fact::Unknown(why) => Some(why.clone()),
             Fact::Absent => match facts.units.get(SERVICE)? {
                 Fact::Unknown(why) => Some(why.clone()),
-                Fact::Absent => None,
+                Fact::Absent => {
+                    let script = facts.files.get(INIT_SCRIPT).and_then(Fact::known);
+                    script.map(|_| format!("they are in {INIT_SCRIPT} and what it reads; start dockerd, then they can be seen"))
+                }
                 // Lines that systemd passes over are none of ExecStart's.
                 Fact::Known(unit) => {
                     let mut problems = self.unit.iter().flat_map(|(exec, _)| &exec.problems).map(ToString::to_string);
@@ -149,6 +160,24 @@ impl Effective {
                 }
             },
         }
+    }
+
+    /// Why the value of a key can't be told, if it can't: a flag that is known settles it, else it takes the file and all flags.
+    pub fn uncertain(&self, key: &str, facts: &Facts) -> Option<String> {
+        if self.flag(key).is_some() {
+            return None;
+        }
+        self.unreadable().or_else(|| self.unknown_flags(facts))
+    }
+
+    /// Why dockerd's sockets can't be told, if they can't.
+    pub fn unknown_sockets(&self, facts: &Facts) -> Option<String> {
+        let unit = || match facts.units.get(SOCKET) {
+            Some(Fact::Known(_)) => None,
+            Some(Fact::Unknown(why)) => Some(why.clone()),
+            _ => Some(format!("dockerd gets its socket from systemd (fd://), and there is no {SOCKET}")),
+        };
+        self.uncertain("hosts", facts).or_else(|| if self.socket_activated() { unit() } else { None })
     }
 
     /// An unknown key that wraps the opposite of what a boolean key says: dockerd takes one of the two at random.

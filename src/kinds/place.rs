@@ -28,7 +28,13 @@ pub fn resolve(place: &Place, facts: &Facts, effective: &Effective) -> Resolved 
         },
         Place::ConfigFile => Resolved::Paths(vec![facts.daemon.config_file.clone()]),
         Place::DaemonKey(key) => daemon_key(key, effective),
-        Place::DataRoot => Resolved::Paths(vec![effective.data_root(facts)]),
+        Place::DataRoot => {
+            let told = facts.daemon.api.known().is_some_and(|api| api.data_root.is_some());
+            match effective.uncertain("data-root", facts).filter(|_| !told) {
+                Some(why) => Resolved::Unknown(why),
+                None => Resolved::Paths(vec![effective.data_root(facts)]),
+            }
+        }
         Place::Unit(name) => match facts.units.get(name) {
             Some(Fact::Known(unit)) => Resolved::Paths(vec![unit.fragment.clone()]),
             Some(Fact::Unknown(why)) => Resolved::Unknown(why.clone()),
@@ -47,10 +53,19 @@ pub fn resolve(place: &Place, facts: &Facts, effective: &Effective) -> Resolved 
         },
         Place::Binary(name) => Resolved::Paths(binary(name, facts)),
         Place::DockerSocket => {
+            if let Some(why) = effective.unknown_sockets(facts) {
+                return Resolved::Unknown(why);
+            }
             let paths = effective.docker_sockets(facts);
             if paths.is_empty() { Resolved::Nothing("dockerd has no unix socket".into()) } else { Resolved::Paths(paths) }
         }
-        Place::ContainerdSocket => Resolved::Paths(effective.containerd_sockets(facts)),
+        Place::ContainerdSocket => {
+            let told = facts.daemon.api.known().is_some_and(|api| api.containerd_address.is_some());
+            match effective.uncertain("containerd", facts).filter(|_| !told) {
+                Some(why) => Resolved::Unknown(why),
+                None => Resolved::Paths(effective.containerd_sockets(facts)),
+            }
+        }
     }
 }
 

@@ -1,12 +1,13 @@
 //! Live sockets, and what creates them: a mode that only the inode has is gone with the next restart.
 
-use crate::baseline::control::{Control, SocketOf, SocketWant};
+use crate::baseline::control::{Control, Place, SocketOf, SocketWant};
 use crate::change::Edit;
 use crate::fact::{Fact, FileKind};
 use crate::finding::{Outcome, Verdict};
 use crate::formats::daemon_json::{self, Op};
 use crate::kinds::effective::{Origin, SOCKET};
 use crate::kinds::file::{self, Wish};
+use crate::kinds::place::{self, Resolved};
 use crate::kinds::{Context, docker_missing, not_applicable, unit, unknown, verdict};
 use crate::observe::Observer;
 
@@ -49,12 +50,14 @@ pub fn judge<'c>(control: &'c Control, want: &SocketWant, context: &Context) -> 
     if let Some(outcome) = docker_missing(context.facts) {
         return vec![verdict(control, target, outcome, "", "")];
     }
-    if let Some(why) = context.effective.unreadable() {
-        return vec![unknown(control, target, format!("where the socket lies can't be told: {why}"))];
-    }
-    let (paths, maker) = match want.of {
-        SocketOf::Docker => (context.effective.docker_sockets(context.facts), "dockerd"),
-        SocketOf::Containerd => (context.effective.containerd_sockets(context.facts), "containerd"),
+    let (place, maker) = match want.of {
+        SocketOf::Docker => (Place::DockerSocket, "dockerd"),
+        SocketOf::Containerd => (Place::ContainerdSocket, "containerd"),
+    };
+    let paths = match place::resolve(&place, context.facts, &context.effective) {
+        Resolved::Paths(paths) => paths,
+        Resolved::Nothing(reason) => return vec![not_applicable(control, target, reason)],
+        Resolved::Unknown(why) => return vec![unknown(control, target, format!("where the socket lies can't be told: {why}"))],
     };
     let wish = match wish(want, context) {
         Ok(wish) => wish,
@@ -78,7 +81,6 @@ pub fn judge<'c>(control: &'c Control, want: &SocketWant, context: &Context) -> 
     }
     if verdicts.is_empty() {
         let reason = match paths.as_slice() {
-            [] => format!("{maker} has no unix socket"),
             [path] => format!("{path} does not exist: {maker} does not run"),
             paths => format!("neither {} exists: {maker} does not run", paths.join(" nor ")),
         };
