@@ -46,7 +46,8 @@ fn exit_statuses() {
 fn wrong_usage_says_what_was_meant() {
     let tree = drifted();
     let before = tree.snapshot();
-    let table: [(&[&str], &[&str]); 21] = [
+    let table: [(&[&str], &[&str]); 22] = [
+        (&["check", "--docker-version", "newest"], &["--docker-version", "newest"]),
         (&["chekc"], &["unrecognized subcommand 'chekc'", "check"]),
         (&["check", "--bseline", "x"], &["unexpected argument '--bseline'", "--baseline"]),
         (&["check", "-b", "esential"], &["esential", "did you mean `essential`?"]),
@@ -687,4 +688,136 @@ fn baselines_and_controls_are_explained() {
     assert!(ran.stderr().contains("b.toml:8:") && ran.stderr().contains("daemon-live-restore"), "{ran}");
     let ran = harden(&["check", "-b", file.to_str().unwrap(), "--root", tree.path().to_str().unwrap()]).expect(64);
     assert!(ran.stderr().contains("b.toml:8:"), "{ran}");
+}
+
+/// Control, target, fix and reason of what is not as wanted.
+fn drift(report: &Value) -> Vec<String> {
+    let findings = report["findings"].as_array().unwrap().iter().filter(|finding| finding["status"] == "drift");
+    let text = |finding: &Value| {
+        let fix = &finding["fix"];
+        let words = [&finding["control"], &finding["target"], &fix["kind"], &fix["reason"]];
+        words.map(|word| word.as_str().unwrap_or("-").to_owned()).join(" ")
+    };
+    findings.map(text).collect()
+}
+
+#[test]
+fn a_plan_holds_what_its_own_changes_make_room_for() {
+    let tree = Tree::host();
+    tree.file(CONFIG, "{\"iptables\": false}", 0o644);
+    let all = ["-b", "cis-l1", "--max-risk", "disruptive"];
+    let (_, report) = tree.json(&[&["plan"], &all[..]].concat());
+    assert_eq!(report["changes"].as_array().unwrap().iter().filter(|change| change["target"] == CONFIG).count(), 1, "{report}");
+    tree.harden(&[&["apply", "--yes"], &all[..]].concat()).expect(0);
+    let value: Value = serde_json::from_slice(&tree.read(CONFIG)).unwrap();
+    assert_eq!((&value["icc"], &value["userland-proxy"], value.get("iptables")), (&json!(false), &json!(false), None));
+    tree.harden(&[&["plan"], &all[..]].concat()).expect(0);
+    // Without that change there is no room.
+    tree.file(CONFIG, "{\"iptables\": false}", 0o644);
+    let (_, report) = tree.json(&[&["plan", "--only", "daemon-icc-disabled"], &all[..]].concat());
+    let left = drift(&report);
+    assert!(left.len() == 1 && left[0].starts_with("daemon-icc-disabled icc manual dockerd does not start"), "{left:?}");
+
+    // A directory that is made gets its rule, and the mode that is wanted, at once.
+    let tree = Tree::host();
+    tree.remove("/etc/docker");
+    let all = ["-b", "guide", "--max-risk", "disruptive"];
+    tree.harden(&[&["apply", "--yes"], &all[..]].concat()).expect(0);
+    assert_eq!(fs::metadata(tree.at("/etc/docker")).unwrap().mode() & 0o7777, 0o750);
+    assert!(tree.text("/etc/audit/rules.d/50-harden-docker.rules").contains("dir=/etc/docker "));
+    let (ran, report) = tree.json(&[&["apply", "--yes"], &all[..]].concat());
+    assert_eq!((ran.code, &report["changed"]), (0, &json!(false)), "{ran}");
+}
+
+#[test]
+fn what_a_write_would_refuse_is_withheld_beforehand() {
+    type Spoil = fn(&Tree);
+    let table: [(Spoil, &[&str], &str, &str); 4] = [
+        (
+            |tree| _ = tree.chown("/etc", 999, 0),
+            &["--only", "daemon-debug-disabled"],
+            CONFIG,
+            "user 999 can change the directory /etc; harden does not write in it",
+        ),
+        (
+            |tree| _ = tree.chmod("/etc/docker", 0o777),
+            &["--only", "daemon-debug-disabled"],
+            CONFIG,
+            "any user can change the directory /etc/docker; harden does not write in it",
+        ),
+        (
+            |tree| _ = tree.chmod("/etc/audit/rules.d", 0o770).chown("/etc/audit/rules.d", 0, 4),
+            &["--only", "audit-watch-dockerd"],
+            "/etc/audit/rules.d/50-harden-docker.rules",
+            "group 4 can change the directory /etc/audit/rules.d; harden does not write in it",
+        ),
+        (
+            |tree| fs::hard_link(tree.at(CONFIG), tree.at("/etc/other")).unwrap(),
+            &["--only", "*-daemon-json-mode"],
+            CONFIG,
+            "/etc/docker/daemon.json has 2 names (hard links); harden leaves it alone",
+        ),
+    ];
+    for (spoil, args, target, reason) in table {
+        let tree = drifted();
+        spoil(&tree);
+        let before = tree.snapshot();
+        let (ran, report) = tree.json(&[&["plan"], args].concat());
+        assert_eq!(report["changes"], json!([]), "{ran}");
+        assert!(drift(&report).iter().any(|drift| drift.ends_with(&format!("manual withheld: {reason}"))), "{ran}");
+        let ran = tree.harden(&[&["apply", "--yes"], args].concat()).expect(1);
+        assert!(ran.stderr().contains(&format!("{target}: {reason}; nothing was changed")), "{ran}");
+        tree.harden(&[&["apply", "--yes", "--keep-going"], args].concat()).expect(0);
+        let difference = before.difference(&tree.snapshot());
+        assert!(difference.keys().all(|path| path == "/var/lib"), "{difference:#?}");
+    }
+    // Where the plan itself mends the directory, it may write in it.
+    let tree = drifted();
+    tree.chmod("/etc/docker", 0o777).chown("/etc/docker", 999, 999);
+    tree.harden(&["apply", "--yes"]).expect(0);
+    assert!(tree.text(CONFIG).contains("\"debug\": false"));
+    assert_eq!(
+        (fs::metadata(tree.at("/etc/docker")).unwrap().uid(), tree.snapshot().0["/etc/docker"].mode & 0o777),
+        (0, 0o755)
+    );
+}
+
+#[test]
+fn a_file_of_two_names_is_changed_once() {
+    let tree = drifted();
+    fs::rename(tree.at(CONFIG), tree.at("/etc/docker/real.json")).unwrap();
+    tree.link(CONFIG, "real.json");
+    let (ran, report) = tree.json(&["apply", "--yes"]);
+    assert_eq!(ran.code, 0, "{ran}");
+    let of_config = report["changes"].as_array().unwrap().iter().filter(|c| c["target"].as_str().unwrap().ends_with(".json"));
+    assert_eq!(of_config.count(), 1, "{ran}");
+    assert!(fs::symlink_metadata(tree.at(CONFIG)).unwrap().is_symlink());
+    assert!(tree.text("/etc/docker/real.json").contains("\"debug\": false"));
+    assert_eq!(fs::metadata(tree.at("/etc/docker/real.json")).unwrap().mode() & 0o7777, 0o644);
+    // A link that leads nowhere: nothing is made at its end.
+    let tree = drifted();
+    tree.remove(CONFIG).link(CONFIG, "/srv/nothing.json");
+    let (ran, report) = tree.json(&["check", "--only", "daemon-debug-disabled"]);
+    assert_eq!(report["summary"]["unknown"], 1, "{ran}");
+    tree.harden(&["apply", "--yes", "--keep-going"]).expect(0);
+    assert!(!tree.exists("/srv"));
+}
+
+#[test]
+fn a_drop_in_that_wins_is_left_to_its_owner() {
+    let tree = drifted();
+    let place = "/etc/systemd/system/docker.socket.d/zzz.conf";
+    tree.file(place, "[Socket]\nSocketMode=0666\n", 0o644);
+    let (ran, report) = tree.json(&["apply", "--yes"]);
+    assert_eq!(ran.code, 0, "{ran}");
+    let left = drift(&report);
+    assert_eq!(left.len(), 1, "{ran}");
+    assert!(
+        left[0].starts_with("socket-docker-unit-settings docker.socket SocketMode manual ") && left[0].contains(place),
+        "{left:?}"
+    );
+    // One that harden's own wins over is no obstacle, and a mode only loses bits.
+    tree.remove(place).file("/etc/systemd/system/docker.socket.d/10-a.conf", "[Socket]\nSocketMode=0646\n", 0o644);
+    tree.harden(&["apply", "--yes"]).expect(0);
+    assert!(tree.text("/etc/systemd/system/docker.socket.d/zz-harden.conf").contains("SocketMode=0640\n"));
 }

@@ -2,7 +2,7 @@
 //! exactly as after, never between.
 //!
 //! By default each system call is hit at its first, its last and some of its other occurrences; with `HARDEN_CRASH=all` in the
-//! environment at every one (about five minutes). Needs root and strace.
+//! environment at every one (about half an hour). Needs root and strace.
 
 mod common;
 

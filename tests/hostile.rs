@@ -1,6 +1,6 @@
 //! The real binary on a tree that somebody else changes meanwhile, beside another run, and asked to stop.
 //!
-//! By default some hundred runs; with `HARDEN_CRASH=all` in the environment ten thousand (about half an hour). Needs root and strace.
+//! By default some hundred runs; with `HARDEN_CRASH=all` in the environment ten thousand (about an hour). Needs root and strace.
 
 mod common;
 

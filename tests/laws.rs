@@ -191,7 +191,7 @@ fn units() -> Vec<(&'static str, &'static str)> {
             SOCKET,
             "/etc/systemd/system/docker.socket.d/10-x.conf",
             "/etc/systemd/system/docker.socket.d/zz-harden.conf",
-            "/etc/systemd/system/docker.socket.d/99-z.conf",
+            "/etc/systemd/system/docker.socket.d/zzz.conf",
             "/run/systemd/system/docker.socket.d/99-z.conf",
         ] {
             found.push((path, text));

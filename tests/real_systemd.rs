@@ -224,3 +224,71 @@ fn a_restart_that_fails_is_undone_and_the_containers_live() {
         assert_eq!(host.container_pids(), pids, "the containers noticed");
     }
 }
+
+#[test]
+fn a_run_that_is_killed_in_the_restart_is_put_back_and_the_containers_live() {
+    let lab = lab();
+    let engine = engine(&lab);
+    let host = Host::boot(&engine, "killed");
+    host.run_containers();
+    let pids = host.container_pids();
+    let slow = "[Service]\nExecStartPre=/bin/sleep 2\nExecStartPre=/bin/sh -c '! grep -q log-opts /etc/docker/daemon.json'\n";
+    host.write("/etc/systemd/system/docker.service.d/slow.conf", slow);
+    host.sh("systemctl daemon-reload");
+    let tree = "find /etc/docker /etc/audit /etc/systemd ! -name key.json -type f -exec sha256sum {} + | sort";
+    let before = host.sh(tree);
+    // In the restart with the new file; and where that has failed, in the one with the old file and live-restore for a moment.
+    let moments = [
+        "grep -qs docker-restart /var/lib/harden/transactions/*/journal.jsonl",
+        "grep -qs live-restore /etc/docker/daemon.json && ! grep -q log-opts /etc/docker/daemon.json",
+    ];
+    for moment in moments {
+        host.sh(&format!(
+            "rm -rf /var/lib/harden; harden apply --yes >/dev/null 2>&1 & for try in $(seq 600); do if {moment}; then kill -9 $!; \
+             exit 0; fi; sleep 0.05; done; exit 1"
+        ));
+        assert_ne!(host.sh(tree), before, "killed before anything was written: {moment}");
+        host.harden(&["recover"]).report(0);
+        assert_eq!(host.sh(tree), before, "{moment}");
+        assert_eq!((host.state("docker.service"), host.state("docker.socket")), ("active".to_owned(), "active".to_owned()));
+        assert_eq!(host.container_pids(), pids, "the containers noticed: {moment}");
+    }
+}
+
+#[test]
+fn a_node_of_a_swarm_gets_no_live_restore() {
+    let lab = lab();
+    let engine = engine(&lab);
+    let host = Host::boot(&engine, "swarm");
+    host.run_containers();
+    let pids = host.container_pids();
+    host.sh("docker swarm init --advertise-addr 127.0.0.1");
+    let report = host.harden(&["apply", "--yes", "--only", "daemon-*"]).report(0);
+    assert_eq!((report.changes().len(), report.activations().len()), (0, 0), "its restart would stop containers");
+    assert_eq!(host.container_pids(), pids);
+    assert_eq!(
+        report.finding("daemon-live-restore", "live-restore")["fix"]["reason"],
+        "this node is in a swarm, which refuses live-restore"
+    );
+    let report = host.harden(&["apply", "--yes", "--only", "daemon-*", "--max-risk", "disruptive"]).report(0);
+    let restart = &report.0["activations"][0]["reason"];
+    assert_eq!(*restart, "restarts dockerd, which stops 2 containers: live-restore is off");
+    assert_eq!(host.sh("docker info --format '{{.Swarm.LocalNodeState}} {{.LiveRestoreEnabled}}'"), "active false");
+    host.harden(&["check", "--only", "daemon-*"]).report(0);
+}
+
+#[test]
+fn a_dockerd_of_another_service_is_restarted_by_hand() {
+    let lab = lab();
+    let engine = engine(&lab);
+    let host = Host::boot(&engine, "other");
+    host.sh("systemctl stop docker.socket docker.service");
+    host.sh("systemd-run --unit=other dockerd --containerd=/run/containerd/containerd.sock");
+    host.sh("for try in $(seq 100); do docker info >/dev/null 2>&1 && exit 0; sleep 0.1; done; exit 1");
+    let report = host.harden(&["apply", "--yes", "--only", "daemon-*"]).report(0);
+    assert_eq!(report.activations(), ["docker-reload", "docker-restart by hand"]);
+    assert_eq!((host.state("docker.service"), host.state("other.service")), ("inactive".to_owned(), "active".to_owned()));
+    host.harden(&["check", "--only", "daemon-*"]).report(2);
+    host.sh("systemctl stop other.service; systemctl start docker.service");
+    host.harden(&["check", "--only", "daemon-*"]).report(0);
+}

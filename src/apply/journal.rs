@@ -5,20 +5,19 @@
 //! because originals hold whatever the files held. Every document names its format.
 
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
-use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg, OFlag, openat};
+use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::Mode;
 use serde::{Deserialize, Serialize};
 
 use crate::apply::transaction::Originals;
 use crate::apply::writer::{Meta, Writer};
 use crate::change::{Action, Effect};
-use crate::error::{Error, ErrorKind, Result};
-use crate::fact::{Fact, FileKind};
+use crate::error::{Error, Result};
+use crate::fact::Fact;
 use crate::file_state::FileState;
 use crate::formats::audit_rule::Rule;
 use crate::formats::mask;
@@ -28,18 +27,10 @@ use crate::plan::Plan;
 
 /// Format of `originals.json` and of the journal's first record.
 pub const SCHEMA: &str = "harden/transaction/1";
-/// The newest transactions are kept, however old.
-const KEEP_NEWEST: usize = 20;
-/// Younger ones are kept, however many.
-const KEEP_DAYS: i64 = 90;
 /// Originals may be as large as what is written.
 const MAX_DOCUMENT: usize = 64 << 20;
 /// The outcome of a transaction that could not be put back.
 pub const STUCK: &str = "stuck";
-/// How often a directory is tried to be made where runs that start at the same time are in each other's way.
-const ATTEMPTS: usize = 10;
-const PRIVATE_DIR: u32 = 0o700;
-const PUBLIC_DIR: u32 = 0o755;
 const PRIVATE_FILE: u32 = 0o600;
 
 /// One line of the journal.
@@ -121,136 +112,6 @@ pub struct Original {
     pub state: Option<FileState>,
 }
 
-/// The state directory, locked: only who holds this may write to the host.
-pub struct StateDir<'r> {
-    root: &'r Root,
-    path: String,
-    _lock: Flock<File>,
-}
-
-impl<'r> StateDir<'r> {
-    /// Creates the directory where it is missing, and takes the lock. A killed run can't leave the lock behind.
-    ///
-    /// # Errors
-    /// When another run holds it, saying which.
-    pub fn lock(root: &'r Root, path: &str) -> Result<Self> {
-        let writer = Writer::new(root);
-        ensure_dir(&writer, root, path)?;
-        let transactions = format!("{path}/transactions");
-        ensure_dir(&writer, root, &transactions)?;
-        let file = open_in(root, &format!("{path}/lock"), OFlag::O_RDWR | OFlag::O_CREAT)?;
-        let mut lock = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-            Ok(lock) => lock,
-            Err((mut file, Errno::EWOULDBLOCK)) => {
-                let mut holder = String::new();
-                let _ = file.read_to_string(&mut holder);
-                return Err(Error::failure(format!("another harden is at work here ({})", holder.trim()))
-                    .at(path)
-                    .help("wait until it has ended"));
-            }
-            Err((_, errno)) => return Err(Error::io(path, "lock it", errno.desc())),
-        };
-        let holder = format!("process {}\n", std::process::id());
-        lock.set_len(0)
-            .and_then(|()| lock.seek(SeekFrom::Start(0)))
-            .and_then(|_| lock.write_all(holder.as_bytes()))
-            .map_err(|error| Error::io(path, "write the lock", error))?;
-        // Nobody else stages here now: what is left is a killed run's.
-        writer.sweep_beside(&transactions)?;
-        writer.sweep_beside(&format!("{transactions}/any"))?;
-        Ok(Self { root, path: path.to_owned(), _lock: lock })
-    }
-
-    /// Starts a transaction.
-    pub fn begin(&self, id: &str) -> Result<Journal<'r>> {
-        let path = format!("{}/transactions/{id}", self.path);
-        let writer = Writer::new(self.root);
-        writer.make_dir(&path, PRIVATE_DIR, nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw())?;
-        Journal::open(self.root, path, OFlag::O_CREAT | OFlag::O_EXCL)
-    }
-
-    /// Takes away transactions that are neither among the newest [`KEEP_NEWEST`] nor younger than [`KEEP_DAYS`], never an
-    /// unfinished one. Returns how many.
-    pub fn prune(&self) -> Result<usize> {
-        let ids = transactions(self.root, &self.path);
-        let old = &ids[..ids.len().saturating_sub(KEEP_NEWEST)];
-        let limit = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(24 * KEEP_DAYS);
-        let limit = limit.strftime("%Y%m%dT%H%M%SZ").to_string();
-        let mut removed = 0;
-        // Ids begin with their time, so they compare by it.
-        for id in old.iter().filter(|id| id.as_str() < limit.as_str()) {
-            let path = format!("{}/transactions/{id}", self.path);
-            if records(self.root, &path).is_ok_and(|records| records.as_deref().and_then(outcome).is_some()) {
-                self.remove(&path)?;
-                removed += 1;
-            }
-        }
-        Ok(removed)
-    }
-
-    /// Transactions that never ended, oldest first, with what they had begun. With `again` also the newest one of all if it could not
-    /// be put back: what was in the way may be gone.
-    pub fn unfinished(&self, again: bool) -> Result<Vec<(Journal<'r>, Plan)>> {
-        let mut found = Vec::new();
-        let ids = match self.root.list(&format!("{}/transactions", self.path)) {
-            Fact::Known(ids) => ids,
-            Fact::Absent => Vec::new(),
-            Fact::Unknown(why) => return Err(Error::failure(why).at(self.root.shown(&self.path))),
-        };
-        for id in &ids {
-            let path = format!("{}/transactions/{id}", self.path);
-            let records = records(self.root, &path)?;
-            let retried = again && ids.last() == Some(id);
-            match records.as_deref().and_then(outcome) {
-                Some(STUCK) if retried => {}
-                Some(_) => continue,
-                None => {}
-            }
-            let originals = format!("{path}/originals.json");
-            // Nothing was touched before the first record, and the originals are on disk before that.
-            if records.as_deref().unwrap_or_default().is_empty() && self.root.look(&originals, Want::Stat) == Fact::Absent {
-                self.remove(&path)?;
-                continue;
-            }
-            let stuck = |error: Error| {
-                Error { kind: ErrorKind::Stuck, ..error }.help(format!(
-                    "a run was cut short and can't be undone; put back by hand what {originals} holds, then remove {path}"
-                ))
-            };
-            let (plan, _) = document::<Plan>(self.root, &path, "plan.json").map_err(stuck)?;
-            let (originals, _) = document::<OriginalsDocument>(self.root, &path, "originals.json").map_err(stuck)?;
-            let mut journal = Journal::open(self.root, path.clone(), OFlag::empty()).map_err(stuck)?;
-            journal.forget_torn_record()?;
-            journal.writer.sweep_beside(&format!("{path}/any"))?;
-            journal.originals = originals.files.into_iter().map(|original| (original.change, original.state)).collect();
-            records.iter().flatten().for_each(|record| journal.remember(record));
-            found.push((journal, plan));
-        }
-        Ok(found)
-    }
-
-    /// Takes a transaction away, the journal last: it says that the rest is not needed any more. A folder with anything else in it
-    /// is none of harden's and stays.
-    fn remove(&self, transaction: &str) -> Result<()> {
-        let names = self.root.list(transaction).known().cloned().unwrap_or_default();
-        let documents = ["plan.json", "originals.json", "journal.jsonl"];
-        let is_folder = |state: &FileState| state.kind == FileKind::Dir;
-        let writer = Writer::new(self.root);
-        if !writer.state(transaction)?.as_ref().is_some_and(is_folder)
-            || !names.iter().all(|name| documents.contains(&name.as_str()))
-        {
-            return Ok(());
-        }
-        let paths = documents.iter().map(|name| format!("{transaction}/{name}")).chain([transaction.to_owned()]);
-        for path in paths {
-            if let Some(state) = writer.state(&path)? {
-                writer.remove(&path, &state)?;
-            }
-        }
-        Ok(())
-    }
-}
-
 /// How a transaction ended, unless its last record is another one: then it was cut short, perhaps while it was put back.
 pub fn outcome(records: &[Record]) -> Option<&str> {
     match records.last() {
@@ -275,7 +136,7 @@ pub fn plan(root: &Root, transaction: &str) -> Option<Plan> {
 }
 
 /// A document and when it was written; an error says why it can't be read.
-fn document<T: for<'de> Deserialize<'de>>(root: &Root, transaction: &str, name: &str) -> Result<(T, i64)> {
+pub(super) fn document<T: for<'de> Deserialize<'de>>(root: &Root, transaction: &str, name: &str) -> Result<(T, i64)> {
     let path = format!("{transaction}/{name}");
     let failed = |why: String| Error::failure(why).at(root.shown(&path));
     match root.look(&path, Want::Content { limit: MAX_DOCUMENT }) {
@@ -333,6 +194,21 @@ impl<'r> Journal<'r> {
             rules: Vec::new(),
             activated: Vec::new(),
         })
+    }
+
+    /// A new one.
+    pub(super) fn create(root: &'r Root, path: String) -> Result<Self> {
+        Self::open(root, path, OFlag::O_CREAT | OFlag::O_EXCL)
+    }
+
+    /// One that was cut short, to go on with.
+    pub(super) fn reopen(root: &'r Root, path: String, originals: OriginalsDocument, records: &[Record]) -> Result<Self> {
+        let mut journal = Self::open(root, path, OFlag::empty())?;
+        journal.forget_torn_record()?;
+        journal.writer.sweep_beside(&format!("{}/any", journal.path))?;
+        journal.originals = originals.files.into_iter().map(|original| (original.change, original.state)).collect();
+        records.iter().for_each(|record| journal.remember(record));
+        Ok(journal)
     }
 
     /// A record after half a line would be lost with it.
@@ -452,38 +328,8 @@ impl<'r> Journal<'r> {
     }
 }
 
-fn ensure_dir(writer: &Writer, root: &Root, path: &str) -> Result<()> {
-    let mut missing = Vec::new();
-    for dir in std::path::Path::new(path).ancestors().filter_map(std::path::Path::to_str) {
-        match root.look(dir, Want::Stat) {
-            Fact::Known(_) => break,
-            Fact::Absent => missing.push(dir.to_owned()),
-            Fact::Unknown(why) => {
-                return Err(Error::failure(why).at(root.shown(path)).help("give another place with --state-dir"));
-            }
-        }
-    }
-    for dir in missing.iter().rev() {
-        // What lies above is the system's, and as open as its directories are.
-        let mode = if dir == path { PRIVATE_DIR } else { PUBLIC_DIR };
-        let (uid, gid) = (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw());
-        // Nobody holds the lock yet: another run may make it as well, and clean up what this one has staged.
-        let mut attempts = 0;
-        while let Err(error) = writer.make_dir(dir, mode, uid, gid) {
-            attempts += 1;
-            if matches!(root.look(dir, Want::Stat), Fact::Known(_)) {
-                break;
-            }
-            if attempts == ATTEMPTS {
-                return Err(error);
-            }
-        }
-    }
-    Ok(())
-}
-
 /// Opens a file of the state directory by descriptor, never through a link.
-fn open_in(root: &Root, path: &str, flags: OFlag) -> Result<File> {
+pub(super) fn open_in(root: &Root, path: &str, flags: OFlag) -> Result<File> {
     let spot = match root.walk(path)? {
         Walked::Found(spot, _) | Walked::Free(spot) => spot,
         Walked::NoWay { at } => return Err(Error::failure("it does not exist").at(root.shown(&at))),
@@ -496,33 +342,4 @@ fn open_in(root: &Root, path: &str, flags: OFlag) -> Result<File> {
     )
     .map_err(|errno| Error::io(root.shown(path), "open it", errno.desc()))?;
     Ok(File::from(fd))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::host::scratch::Scratch;
-
-    #[test]
-    fn a_transaction_that_began_and_cannot_be_read_is_not_passed_over() {
-        let scratch = Scratch::new();
-        let root = scratch.root();
-        let state = StateDir::lock(&root, "/state").unwrap();
-        state.begin("1").unwrap();
-        assert!(state.unfinished(false).unwrap().is_empty(), "nothing was recorded yet");
-        let mut journal = state.begin("2").unwrap();
-        journal.append(&Record::Intent { change: "c1".into() }).unwrap();
-        let error = state.unfinished(false).map(|found| found.len()).unwrap_err();
-        let path = scratch.path().display();
-        assert_eq!(
-            error.to_string(),
-            format!(
-                "{path}/state/transactions/2/plan.json: it is not there\n  help: a run was cut short and can't be undone; put back by \
-                 hand what /state/transactions/2/originals.json holds, then remove /state/transactions/2"
-            )
-        );
-        assert_eq!(error.kind, ErrorKind::Stuck);
-        journal.append(&Record::Closed { outcome: "undone".into() }).unwrap();
-        assert!(state.unfinished(false).unwrap().is_empty());
-    }
 }

@@ -8,6 +8,7 @@ mod metadata;
 pub mod recover;
 mod restart;
 mod stage;
+pub mod state_dir;
 mod target;
 pub mod transaction;
 pub mod validate;

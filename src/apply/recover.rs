@@ -1,6 +1,7 @@
 //! Finishes off transactions that were cut short: everything they had begun goes back.
 
-use crate::apply::journal::{Record, STUCK, StateDir};
+use crate::apply::journal::{Record, STUCK};
+use crate::apply::state_dir::StateDir;
 use crate::apply::transaction;
 use crate::error::{Error, ErrorKind, Result};
 use crate::host::Host;

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use crate::apply::activate;
+use crate::apply::transaction::Originals;
 use crate::apply::writer::{Meta, Writer};
 use crate::change::{Action, Effect, FileImage};
 use crate::error::{Error, Result};
@@ -29,8 +30,8 @@ pub struct Held {
 /// Stops dockerd where its containers depend on live-restore; `None` where a plain restart stops none.
 ///
 /// systemd starts a dockerd that failed again and again, and one whose socket is used: neither may happen before [`Held::start`].
-pub fn hold(host: &Host, plan: &Plan) -> Option<Held> {
-    let path = switched_on(plan)?.to_owned();
+pub fn hold(writer: &Writer, host: &Host, plan: &Plan, originals: &Originals) -> Option<Held> {
+    let (change, path) = switched_on(plan)?;
     if !may_have_containers(host) {
         return None;
     }
@@ -38,7 +39,17 @@ pub fn hold(host: &Host, plan: &Plan) -> Option<Held> {
     let units: &[&str] = if socket { &["stop", SERVICE, SOCKET] } else { &["stop", SERVICE] };
     // A dockerd that can't be stopped is restarted all the same.
     let _ = exec::run("systemctl", units, TIMEOUT);
-    Some(Held { path, socket })
+    take_away_passing(writer, path, originals.get(change)?.as_ref());
+    Some(Held { path: path.to_owned(), socket })
+}
+
+/// The file of a moment, where a run was killed in that moment.
+fn take_away_passing(writer: &Writer, path: &str, original: Option<&FileState>) {
+    let (Ok(Some(found)), Ok(passing)) = (writer.state(path), with_live_restore(path, original)) else { return };
+    if found.content.as_ref().is_some_and(|content| content.0 == passing) {
+        // What can't be put back now is found and said when the change is undone.
+        let _ = writer.restore(path, Some(&found), original, None);
+    }
 }
 
 impl Held {
@@ -58,8 +69,8 @@ impl Held {
     }
 }
 
-/// The file in which the plan had switched live-restore on.
-fn switched_on(plan: &Plan) -> Option<&str> {
+/// The change that had switched live-restore on, and its file.
+fn switched_on(plan: &Plan) -> Option<(&str, &str)> {
     let says = |image: &Option<FileImage>| {
         let content = image.as_ref().and_then(|image| image.content.as_ref());
         content.is_some_and(|content| {
@@ -68,7 +79,7 @@ fn switched_on(plan: &Plan) -> Option<&str> {
         })
     };
     plan.changes.iter().find_map(|change| match &change.effect {
-        Effect::File { path, before, after } if says(after) && !says(before) => Some(path.as_str()),
+        Effect::File { path, before, after } if says(after) && !says(before) => Some((change.id.as_str(), path.as_str())),
         _ => None,
     })
 }

@@ -191,7 +191,7 @@ fn put_back(journal: &mut Journal, run: &Run, originals: &Originals, activated: 
 pub fn back(journal: &mut Journal, host: &Host, plan: &Plan, originals: &Originals, activated: &[Action]) -> Vec<Error> {
     // A restart reads everything; a dockerd that did not survive one can't be told to reload.
     let restarted = activated.contains(&Action::DockerRestart);
-    let held = if restarted { restart::hold(host, plan) } else { None };
+    let held = if restarted { restart::hold(journal.writer(), host, plan, originals) } else { None };
     let mut failed = undo(journal, plan, originals);
     for action in activated {
         let done = match (action, &held) {

@@ -3,7 +3,7 @@
 use std::io::{IsTerminal, Write};
 use std::path::Path;
 
-use crate::apply::journal::StateDir;
+use crate::apply::state_dir::StateDir;
 use crate::apply::{recover, transaction, validate};
 use crate::assess::{self, Assessment, Limits};
 use crate::baseline::control::{Area, Risk};

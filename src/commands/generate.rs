@@ -42,7 +42,12 @@ pub fn run(common: &Common, artifact: Artifact, merge: Option<&Path>) -> Result<
     let limits = Limits { max_risk: Risk::Disruptive, wanted: &|_, _| true };
     let assessment = assess::assess(&baseline, &facts, &limits)?;
     if let Some(withheld) = assessment.plan.withheld.first() {
-        return Err(Error::failure(withheld.reason.clone()).at(merge.unwrap_or(Path::new(&withheld.target))));
+        let place = match merge {
+            // The place in the file that is folded into, not in the one that it is to become.
+            Some(file) => withheld.target.replacen(&target(artifact), &file.display().to_string(), 1),
+            None => withheld.target.clone(),
+        };
+        return Err(Error::failure(withheld.reason.clone()).at(place));
     }
     left_out(&assessment);
     let content = content(&assessment.plan, &target(artifact)).or(existing).unwrap_or_else(|| empty(artifact));

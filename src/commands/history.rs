@@ -5,7 +5,7 @@ use std::fmt::Write;
 use serde_json::json;
 
 use crate::apply::history::{self, Transaction};
-use crate::apply::journal::StateDir;
+use crate::apply::state_dir::StateDir;
 use crate::assess;
 use crate::cli::{Common, Format};
 use crate::commands::{Ending, apply, open_host, output};

@@ -2,8 +2,8 @@
 
 use std::io::IsTerminal;
 
-use crate::apply::journal::StateDir;
 use crate::apply::recover;
+use crate::apply::state_dir::StateDir;
 use crate::assess::{self, Assessment, Limits};
 use crate::baseline::{self, Baseline};
 use crate::cli::{Common, Format};

@@ -49,6 +49,11 @@ pub fn run(cli: Cli) -> u8 {
 
 fn dispatch(cli: Cli) -> Result<Ending> {
     let common = &cli.common;
+    if let Some(version) = common.docker_version.as_deref().filter(|version| EngineVersion::parse(version).is_none()) {
+        return Err(
+            Error::usage(format!("--docker-version `{version}` is no version of Docker")).help("--docker-version 28.5.2")
+        );
+    }
     match cli.command {
         None if cli.dry_run => interactive::dry_run(common),
         None => interactive::run(common),

@@ -41,7 +41,7 @@ pub fn part(report: &Report, common: &Common, part: Part) -> Result<()> {
 /// How text looks on this terminal.
 pub fn view(common: &Common, tense: Tense) -> View {
     let to_terminal = common.output.is_none() && io::stdout().is_terminal();
-    let options = common.baseline.as_deref().map(|name| format!("-b {name}")).unwrap_or_default();
+    let options = options(common);
     View {
         color: color(common, to_terminal),
         verbose: common.verbose,
@@ -50,6 +50,24 @@ pub fn view(common: &Common, tense: Tense) -> View {
         options: Some(options),
         ..View::of(io::stdout())
     }
+}
+
+/// The options of this run that the next command needs too.
+fn options(common: &Common) -> String {
+    let quoted = |text: &str| match text.contains(|c: char| !(c.is_alphanumeric() || "-_./:=,@".contains(c))) {
+        true => format!("'{}'", text.replace('\'', r"'\''")),
+        false => text.to_owned(),
+    };
+    let mut words = Vec::new();
+    words.extend(common.baseline.iter().map(|name| format!("-b {}", quoted(name))));
+    words.extend(common.root.iter().map(|root| format!("--root {}", quoted(&root.to_string_lossy()))));
+    words.extend(common.set.iter().map(|set| format!("--set {}", quoted(set))));
+    words.extend(common.only.iter().map(|glob| format!("--only {}", quoted(glob))));
+    words.extend(common.skip.iter().map(|glob| format!("--skip {}", quoted(glob))));
+    if common.max_risk != crate::cli::MaxRisk::Restart {
+        words.push(format!("--max-risk {}", crate::assess::name(common.max_risk.into())));
+    }
+    words.join(" ")
 }
 
 fn color(common: &Common, terminal: bool) -> bool {

@@ -1,6 +1,6 @@
 //! `harden rollback` and `harden recover`: undo a transaction; finish off one that was cut short.
 
-use crate::apply::journal::StateDir;
+use crate::apply::state_dir::StateDir;
 use crate::apply::{history, recover};
 use crate::assess::Assessment;
 use crate::baseline::control::Risk;

@@ -58,7 +58,10 @@ impl Report {
     /// The finding of a control on a target.
     pub fn finding(&self, control: &str, target: &str) -> &Value {
         let found = self.findings().find(|finding| finding["control"] == control && finding["target"] == target);
-        found.unwrap_or_else(|| panic!("no finding of {control} on {target} in {:#}", self.0["findings"]))
+        found.unwrap_or_else(|| {
+            let all: Vec<String> = self.findings().map(name).collect();
+            panic!("no finding of {control} on {target}, only {all:#?}")
+        })
     }
 
     /// All findings.
@@ -68,8 +71,7 @@ impl Report {
 
     /// `control target` of each finding with this status, in order.
     pub fn with_status(&self, status: &str) -> Vec<String> {
-        let found = self.findings().filter(|finding| finding["status"] == status);
-        found.map(|finding| format!("{} {}", text(&finding["control"]), text(&finding["target"]))).collect()
+        self.findings().filter(|finding| finding["status"] == status).map(name).collect()
     }
 
     /// The paths that were or would be changed.
@@ -83,6 +85,11 @@ impl Report {
         let mark = |activation: &Value| if activation["by_hand"].is_string() { " by hand" } else { "" };
         all.map(|activation| format!("{}{}", text(&activation["action"]), mark(activation))).collect()
     }
+}
+
+/// `control target` of a finding.
+fn name(finding: &Value) -> String {
+    format!("{} {}", text(&finding["control"]), text(&finding["target"]))
 }
 
 /// A JSON text; empty for anything else.

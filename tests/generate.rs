@@ -1,0 +1,176 @@
+//! `harden generate`: for every baseline and every engine, what dockerd would take, and nothing that it would not.
+
+mod common;
+
+use common::{BASELINES, Tree, harden, json};
+use harden::formats::daemon_json::Document;
+use harden::formats::{daemon_keys, daemon_lint};
+use serde_json::Value;
+
+/// `None`: the engine is not known, so only what all engines take may be written.
+const VERSIONS: [Option<&str>; 9] = [
+    Some("20.10.24"),
+    Some("23.0"),
+    Some("24.0.9"),
+    Some("25.0"),
+    Some("26.1.5"),
+    Some("27.5"),
+    Some("28.5.2"),
+    Some("29.7.2"),
+    None,
+];
+
+/// Files to fold the baseline into, from good to strange, all of which can be read.
+const EXISTING: [&str; 9] = [
+    "{}",
+    "",
+    "{\n}\n",
+    "{\n\t\"data-root\" : \"/srv\",\r\n\t\"debug\":true\r\n}",
+    "{\"log-opts\":{\"tag\":\"{{.Name}}\",\"max-file\":\"1\"},\"mtu\":1500}",
+    "{\n    \"insecure-registries\": [\"r:5000\", \"localhost:5000\"],\n    \"labels\": [\"a=\\u00e9\"]\n}\n",
+    "{\"iptables\": false, \"ip6tables\": false, \"live-restore\": false, \"icc\": true}",
+    "{ \"seccomp-profile\": \"unconfined\", \"log-level\": \"debug\", \"experimental\": true }\n\n",
+    "{\"log-driver\": \"journald\", \"userland-proxy\": true, \"storage-driver\": \"overlay2\"}",
+];
+
+fn generate(args: &[&str], version: Option<&str>) -> common::Ran {
+    let version: Vec<&str> = version.into_iter().flat_map(|version| ["--docker-version", version]).collect();
+    harden(&[&["generate"], args, &version].concat())
+}
+
+#[test]
+fn a_daemon_json_is_one_that_this_engine_takes() {
+    for baseline in BASELINES {
+        for version in VERSIONS {
+            let ran = generate(&["daemon.json", "-b", baseline], version).expect(0);
+            let what = format!("{baseline} for {version:?}: {ran}");
+            takes(&ran.out, version, &what);
+            let keys: Vec<String> = json::members(&ran.out).unwrap().into_iter().map(|(name, _)| name).collect();
+            assert!(keys.contains(&"live-restore".to_owned()), "{what}");
+            // Made from nothing is the same as folded into an empty one.
+            let tree = Tree::empty();
+            tree.file("/empty", "{}\n", 0o644).file("/own", &ran.out, 0o644);
+            let merge = |file: &str| {
+                let file = tree.at(file);
+                generate(&["daemon.json", "-b", baseline, "--merge", file.to_str().unwrap()], version).expect(0).out
+            };
+            let value = |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).unwrap();
+            assert_eq!(value(&merge("/empty")), value(&ran.out), "{what}");
+            assert_eq!(merge("/own"), ran.out, "{what}");
+        }
+    }
+}
+
+/// Strict JSON without lints, and every key is known to this engine.
+#[track_caller]
+fn takes(content: &[u8], version: Option<&str>, what: &str) {
+    let engine = version.map(|version| daemon_keys::EngineVersion::parse(version).unwrap());
+    let members = json::members(content).unwrap_or_else(|error| panic!("{error}: {what}"));
+    let document = Document::parse(content).unwrap_or_else(|problems| panic!("{problems:?}: {what}"));
+    let lints = daemon_lint::lint(&document, engine);
+    assert!(lints.is_empty(), "{lints:?}: {what}");
+    for (name, _) in members {
+        assert!(daemon_keys::accepted(&name, engine), "`{name}` is not taken: {what}");
+    }
+}
+
+#[test]
+fn folding_in_keeps_the_rest_byte_for_byte() {
+    let tree = Tree::empty();
+    for baseline in BASELINES {
+        for version in [Some("20.10.24"), Some("27.5"), Some("29.7.2"), None] {
+            for existing in EXISTING {
+                tree.file("/daemon.json", existing, 0o640);
+                let file = tree.at("/daemon.json");
+                let args = ["daemon.json", "-b", baseline, "--merge", file.to_str().unwrap()];
+                let once = generate(&args, version).expect(0);
+                let what = format!("{existing:?}, {once}");
+                assert_eq!(tree.text("/daemon.json"), existing, "the file itself is not touched: {what}");
+                let new = json::members(&once.out).unwrap_or_else(|error| panic!("{error}: {what}"));
+                let wanted = generate(&["daemon.json", "-b", baseline], version).expect(0);
+                let own: Vec<String> = json::members(&wanted.out).unwrap().into_iter().map(|(name, _)| name).collect();
+                let old = if existing.is_empty() { Vec::new() } else { json::members(existing.as_bytes()).unwrap() };
+                let judged = |name: &str| own.iter().any(|own| own == name) || JUDGED.contains(&name);
+                for (name, value) in &old {
+                    let now = new.iter().find(|(other, _)| other == name).map(|(_, value)| value);
+                    assert!(now == Some(value) || judged(name), "{name} changed: {what}");
+                }
+                for (name, _) in new.iter().filter(|(name, _)| !old.iter().any(|(other, _)| other == name)) {
+                    assert!(judged(name), "{name} came: {what}");
+                }
+                tree.file("/daemon.json", &once.out, 0o640);
+                assert_eq!(generate(&args, version).expect(0).stdout(), once.stdout(), "{what}");
+            }
+        }
+    }
+}
+
+/// Keys that baselines speak of without always writing them.
+const JUDGED: [&str; 8] =
+    ["insecure-registries", "iptables", "ip6tables", "seccomp-profile", "experimental", "debug", "log-level", "cgroup-parent"];
+
+#[test]
+fn what_cannot_be_read_is_not_folded_into() {
+    let tree = Tree::empty();
+    for (existing, told) in [
+        ("{\"debug\": true,}", ":1:15: "),
+        ("{\"debug\": true, \"debug\": false}", ":1:17: "),
+        ("[]", ":1:1: "),
+        ("{\"debug\": \"true\"}", ":1:2: "),
+        ("{\"debugg\": true}", "debugg"),
+    ] {
+        let file = tree.file("/daemon.json", existing, 0o644).at("/daemon.json");
+        let ran = generate(&["daemon.json", "--merge", file.to_str().unwrap()], None).expect(1);
+        assert!(ran.stderr().contains(told) && ran.stderr().contains("daemon.json"), "{existing}: {ran}");
+        assert_eq!(ran.stdout(), "", "half an artifact is none");
+    }
+    let ran = generate(&["daemon.json", "--merge", "/nowhere"], None).expect(1);
+    assert!(ran.stderr().contains("/nowhere"), "{ran}");
+    let ran = generate(&["daemon.json", "--docker-version", "new"], None);
+    assert!(ran.code == 64 && ran.stderr().contains("new"), "{ran}");
+}
+
+#[test]
+fn rules_and_drop_ins_are_folded_in_once() {
+    let tree = Tree::empty();
+    for baseline in BASELINES {
+        for artifact in ["audit.rules", "docker-socket.conf"] {
+            let fresh = harden(&["generate", artifact, "-b", baseline]).expect(0);
+            let file = tree.file("/artifact", &fresh.out, 0o644).at("/artifact");
+            let again = harden(&["generate", artifact, "-b", baseline, "--merge", file.to_str().unwrap()]).expect(0);
+            assert_eq!(again.stdout(), fresh.stdout(), "{baseline} {artifact}");
+            if artifact == "audit.rules" {
+                assert!(!fresh.out.is_empty() && fresh.out.ends_with(b"\n"), "{fresh}");
+            }
+        }
+    }
+    // `-o` writes what stdout would have got.
+    let out = tree.at("/out");
+    let ran = harden(&["generate", "audit.rules", "-o", out.to_str().unwrap()]).expect(0);
+    assert_eq!(ran.stdout(), "");
+    assert_eq!(tree.text("/out"), harden(&["generate", "audit.rules"]).expect(0).stdout());
+}
+
+/// Rules for directories that may not be there when they load are left out: only a host can tell.
+const LEFT_OUT: [&str; 3] = ["audit-watch-etc-docker", "audit-watch-daemon-json", "audit-watch-etc-default-docker"];
+
+#[test]
+fn what_is_generated_is_what_apply_would_want() {
+    for baseline in BASELINES {
+        let tree = Tree::host();
+        for (artifact, path) in [
+            ("daemon.json", "/etc/docker/daemon.json"),
+            ("audit.rules", "/etc/audit/rules.d/50-harden-docker.rules"),
+            ("docker-socket.conf", "/etc/systemd/system/docker.socket.d/zz-harden.conf"),
+        ] {
+            let ran = harden(&["generate", artifact, "-b", baseline]).expect(0);
+            tree.file(path, &ran.out, 0o640);
+        }
+        tree.chmod("/etc/docker", 0o750);
+        let (ran, report) = tree.json(&["plan", "-b", baseline, "--max-risk", "disruptive"]);
+        let mut changes = report["changes"].as_array().unwrap().iter();
+        let expected =
+            |change: &Value| change["controls"].as_array().unwrap().iter().all(|c| LEFT_OUT.contains(&c.as_str().unwrap()));
+        assert!(changes.all(expected), "{baseline}: {ran}");
+    }
+}
