@@ -48,7 +48,9 @@ impl<'d> Staged<'d> {
         let name = temporary_name();
         mkdirat(dir, name.as_str(), Mode::S_IRWXU)?;
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        let fd = openat(dir, name.as_str(), flags, Mode::empty())?;
+        let fd = openat(dir, name.as_str(), flags, Mode::empty()).inspect_err(|_| {
+            let _ = unlinkat(dir, name.as_str(), UnlinkatFlags::RemoveDir);
+        })?;
         Ok(Self { dir, handle: Handle::new(fd, Access::Read), name: Some((name, UnlinkatFlags::RemoveDir)) })
     }
 
