@@ -65,6 +65,8 @@ fn reload(host: &Host) -> Result<()> {
         Fact::Absent => return Err(gone("dockerd is gone".into())),
         Fact::Unknown(why) => return Err(gone(why)),
     };
+    // A dockerd that still starts has no handler for the signal, and would end.
+    wait_until_healthy(host)?;
     kill(Pid::from_raw(daemon.pid), Signal::SIGHUP)
         .map_err(|errno| Error::failure(format!("cannot signal dockerd (process {}): {}", daemon.pid, errno.desc())))?;
     std::thread::sleep(POLL);
