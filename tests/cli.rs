@@ -267,7 +267,9 @@ fn recorded_facts_give_the_same_report() {
         for format in ["json", "text"] {
             let recorded = harden(&[&args[..], &["--facts", facts, "--format", format]].concat()).expect(seen.code);
             let live = tree.harden(&[&args[..], &["--format", format]].concat());
-            assert_eq!(recorded.stdout(), live.stdout(), "{baseline}");
+            // What was recorded elsewhere is not for this host to apply.
+            let live = live.stdout().split("\nNext ").next().unwrap().trim_end().to_owned();
+            assert_eq!(recorded.stdout().trim_end(), live, "{baseline}");
         }
         assert!(!report["changes"].as_array().unwrap().is_empty());
     }

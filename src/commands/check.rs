@@ -4,16 +4,17 @@ use std::path::Path;
 
 use crate::assess::{self, Assessment, Limits};
 use crate::baseline::Baseline;
-use crate::cli::Common;
+use crate::cli::{Common, Format};
 use crate::commands::{Ending, load_baseline, open_host, output};
 use crate::error::{Error, Result};
 use crate::fact::Facts;
 use crate::observe;
-use crate::render::text::Tense;
+use crate::render::text::{Part, Tense};
 
 /// Assesses this host, an image tree, or a recorded host.
 pub fn run(common: &Common, facts: Option<&Path>, save_facts: Option<&Path>) -> Result<Ending> {
     let baseline = load_baseline(common)?;
+    let recorded_elsewhere = facts.is_some();
     let facts = match facts {
         Some(file) => recorded(file)?,
         None => observe::observe(&open_host(common)?, &baseline)?,
@@ -21,7 +22,15 @@ pub fn run(common: &Common, facts: Option<&Path>, save_facts: Option<&Path>) -> 
     if let Some(file) = save_facts {
         save(&facts, file)?;
     }
-    finish(common, &baseline, &facts)
+    match common.format {
+        // What was recorded elsewhere is not for this host to apply: no next command.
+        Format::Text if recorded_elsewhere => {
+            let report = assess::report(&facts, &assess(common, &baseline, &facts)?, None);
+            output::part(&report, common, Part::All)?;
+            Ok(if report.summary.has_drift() { Ending::Drift } else { Ending::Done })
+        }
+        _ => finish(common, &baseline, &facts),
+    }
 }
 
 /// The whole review, without asking anything.
