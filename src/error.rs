@@ -28,7 +28,8 @@ impl ErrorKind {
             ErrorKind::Usage => 64,
             ErrorKind::Failure => 1,
             ErrorKind::Stuck => 3,
-            ErrorKind::Cancelled => 130,
+            // Nothing was changed, and nothing is in place that was not before.
+            ErrorKind::Cancelled => 1,
         }
     }
 }

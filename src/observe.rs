@@ -140,9 +140,13 @@ impl Observer<'_> {
     fn find_unit(&mut self, name: &str) -> Fact<UnitFacts> {
         let mut fragment = None;
         for path in unit_path::fragments(name) {
-            if self.read(&path).is_some() {
-                fragment = Some(path);
-                break;
+            match self.read(&path) {
+                Some(b"") => return Fact::Absent,
+                Some(_) => {
+                    fragment = Some(path);
+                    break;
+                }
+                None => {}
             }
             match self.facts.files.remove(&path) {
                 // Directories that are not there would only make the facts long.

@@ -115,9 +115,9 @@ fn whatever_ends_a_question_leaves_the_terminal_as_it_was() {
 
 fn cancelled(mut session: OsSession, what: &str) {
     let (shown, result) = outcome(&mut session, what);
-    assert_eq!(result, "error 130: cancelled; nothing was changed", "{what}");
+    assert_eq!(result, "error 1: cancelled; nothing was changed", "{what}");
     assert!(shown.rfind(SHOW_CURSOR) > shown.rfind(HIDE_CURSOR), "{what}: {shown:?}");
-    assert_eq!(exit_code(session), 130, "{what}");
+    assert_eq!(exit_code(session), 1, "{what}");
 }
 
 #[test]

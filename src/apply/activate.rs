@@ -1,5 +1,6 @@
 //! Puts changed files in force: reloads systemd, reloads or restarts dockerd.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
@@ -37,8 +38,24 @@ pub fn activate(host: &Host, action: Action) -> Result<()> {
         Action::DockerRestart => {
             // systemd counts starts, failed and good ones, and refuses one too many; here each is wanted.
             let _ = exec::run("systemctl", &["reset-failed", SERVICE, SOCKET], SYSTEMCTL_TIMEOUT);
+            let kept = (stopped_by_restart(host) == Some(0)).then(|| host.running_containers().ok()).flatten();
             exec::run("systemctl", &["restart", SERVICE], SYSTEMCTL_TIMEOUT)?;
-            wait_until_healthy(host)
+            wait_until_healthy(host)?;
+            kept.map_or(Ok(()), |kept| still_running(host, &kept))
+        }
+    }
+}
+
+/// The containers that a restart should keep still run, as the same processes.
+fn still_running(host: &Host, before: &BTreeMap<String, i64>) -> Result<()> {
+    let now = host.running_containers()?;
+    let gone: Vec<&str> =
+        before.iter().filter(|(id, pid)| now.get(*id) != Some(pid)).map(|(id, _)| &id[..12.min(id.len())]).collect();
+    match gone.as_slice() {
+        [] => Ok(()),
+        gone => {
+            Err(Error::failure(format!("after the restart of dockerd these containers no longer run: {}", gone.join(", ")))
+                .help("docker ps --all; journalctl -u docker --since -5min"))
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The state directory: who holds its lock may write to the host. It knows which transactions never ended, and which are old.
 
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::MetadataExt;
 
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg, OFlag};
@@ -41,22 +41,17 @@ impl<'r> StateDir<'r> {
         let transactions = format!("{path}/transactions");
         ensure_dir(&writer, root, &transactions)?;
         let file = open_in(root, &format!("{path}/lock"), OFlag::O_RDWR | OFlag::O_CREAT)?;
-        let mut lock = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        let lock = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
             Ok(lock) => lock,
-            Err((mut file, Errno::EWOULDBLOCK)) => {
-                let mut holder = String::new();
-                let _ = file.read_to_string(&mut holder);
-                return Err(Error::failure(format!("another harden is at work here ({})", holder.trim()))
+            Err((file, Errno::EWOULDBLOCK)) => {
+                let holder =
+                    holder(&file).map_or_else(|| "a process that can't be seen".into(), |pid| format!("process {pid}"));
+                return Err(Error::failure(format!("another harden is at work here ({holder})"))
                     .at(path)
                     .help("wait until it has ended"));
             }
             Err((_, errno)) => return Err(Error::io(path, "lock it", errno.desc())),
         };
-        let holder = format!("process {}\n", std::process::id());
-        lock.set_len(0)
-            .and_then(|()| lock.seek(SeekFrom::Start(0)))
-            .and_then(|_| lock.write_all(holder.as_bytes()))
-            .map_err(|error| Error::io(path, "write the lock", error))?;
         // Nobody else stages here now: what is left is a killed run's.
         writer.sweep_beside(&transactions)?;
         writer.sweep_beside(&format!("{transactions}/any"))?;
@@ -178,6 +173,19 @@ fn ensure_dir(writer: &Writer, root: &Root, path: &str) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Who holds the lock, as the kernel knows: a run that finds nothing to do writes nothing, so not its name either.
+fn holder(file: &File) -> Option<i32> {
+    let inode = file.metadata().ok()?.ino().to_string();
+    let locks = std::fs::read_to_string("/proc/locks").ok()?;
+    // `1: FLOCK  ADVISORY  WRITE 1234 fe:00:5678 0 EOF`
+    let of_line = |line: &str| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let ours = words.get(1) == Some(&"FLOCK") && words.get(5)?.rsplit(':').next() == Some(&inode);
+        words.get(4).filter(|_| ours)?.parse().ok()
+    };
+    locks.lines().find_map(of_line)
 }
 
 #[cfg(test)]

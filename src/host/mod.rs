@@ -15,6 +15,7 @@ pub(crate) mod scratch;
 mod state;
 pub(crate) mod walk;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -127,6 +128,17 @@ impl Host {
     /// Asks a daemon that is known to run, and waits for the answer.
     pub fn ask(&self) -> Answer {
         self.endpoint.as_ref().map(|(endpoint, _)| Engine::new(endpoint.clone(), docker::TIMEOUT).ask()).unwrap_or_default()
+    }
+
+    /// The running containers and their process ids.
+    ///
+    /// # Errors
+    /// When the daemon does not answer.
+    pub fn running_containers(&self) -> Result<BTreeMap<String, i64>> {
+        match &self.endpoint {
+            Some((endpoint, _)) => Engine::new(endpoint.clone(), docker::TIMEOUT).running_containers(),
+            None => Ok(BTreeMap::new()),
+        }
     }
 
     /// Whether the daemon answers.
