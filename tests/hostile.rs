@@ -266,13 +266,17 @@ fn records(tree: &Tree) -> usize {
     journals.map(|journal| journal.iter().filter(|byte| **byte == b'\n').count()).sum()
 }
 
-/// The process that holds the lock, once one does.
+/// The process that holds the lock, once one does; the kernel lists it as `1: FLOCK ADVISORY WRITE PID MAJ:MIN:INODE 0 EOF`.
 fn holder(tree: &Tree) -> i32 {
     let deadline = Instant::now() + TIMEOUT;
     let lock = tree.at(STATE_DIR).join("lock");
     loop {
-        let text = fs::read_to_string(&lock).unwrap_or_default();
-        if let Some(process) = text.strip_prefix("process ").and_then(|rest| rest.strip_suffix('\n')) {
+        let inode = fs::metadata(&lock).map(|file| format!(":{}", file.ino())).unwrap_or_else(|_| "none".into());
+        let locks = fs::read_to_string("/proc/locks").unwrap();
+        let held = locks.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+        let held =
+            held.filter(|words| words[1] == "FLOCK" && words[5].ends_with(&inode)).map(|words| words[4].to_owned()).next();
+        if let Some(process) = held {
             return process.parse().unwrap();
         }
         assert!(Instant::now() < deadline, "nobody took the lock");
