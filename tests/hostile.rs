@@ -217,7 +217,9 @@ fn names_that_are_swapped_meanwhile() {
         codes[ran.code as usize] += 1;
         let recovered = tree.harden(&["recover"]);
         assert!([0, 3].contains(&recovered.code), "{recovered} after {ran}");
-        let after = canaries.snapshot(&tree);
+        let mut after = canaries.snapshot(&tree);
+        // A name that was written over is one link less.
+        after.1.retain(|(path, _)| before.1.iter().any(|(linked_once, _)| linked_once == path));
         let difference = before.0.difference(&after.0);
         assert!(difference.is_empty() && before.1 == after.1, "{ran}\n{difference:#?}\n{:?}\n{:?}", before.1, after.1);
         // No half-written name is left where harden writes, and it still works once it is left in peace.
