@@ -1,0 +1,156 @@
+//! What all controls together wish for one file.
+
+use std::collections::BTreeMap;
+
+use crate::change::{Action, Edit, FileImage};
+use crate::error::{Error, Result};
+use crate::finding::Verdict;
+use crate::formats::audit_rule::Rule;
+use crate::formats::daemon_json::{self, Op};
+use crate::formats::rules_d;
+use crate::kinds::Context;
+use crate::observe::RULES_DIR;
+use crate::plan::{count, drop_in_path};
+use crate::reach;
+
+/// Everything that is wished for one file.
+#[derive(Default)]
+pub struct Draft {
+    pub json: Vec<(daemon_json::Edit, usize)>,
+    pub toml: Vec<([&'static str; 2], i64)>,
+    pub settings: Vec<([String; 3], usize)>,
+    pub rules: Vec<Rule>,
+    pub allowed: Option<u32>,
+    pub uid: Option<u32>,
+    pub gid: Option<u32>,
+    pub verdicts: Vec<usize>,
+}
+
+impl Draft {
+    pub fn has_content(&self) -> bool {
+        !self.json.is_empty() || !self.toml.is_empty() || !self.settings.is_empty() || !self.rules.is_empty()
+    }
+}
+
+/// Metadata first, then small files of harden's own, daemon.json last: what the daemon reads changes when all else is in place.
+pub fn ordered(drafts: BTreeMap<String, Draft>, config: &str) -> Vec<(String, Draft)> {
+    let mut drafts: Vec<_> = drafts.into_iter().collect();
+    drafts.sort_by_key(|(path, draft)| (path == config, draft.has_content(), path.clone()));
+    drafts
+}
+
+pub fn collect(
+    edit: &Edit,
+    verdict: usize,
+    verdicts: &[Verdict],
+    context: &Context,
+    drafts: &mut BTreeMap<String, Draft>,
+    kernel: &mut Vec<(Rule, usize)>,
+    actions: &mut BTreeMap<Action, Vec<usize>>,
+) -> Result<()> {
+    // By their real paths: what two names lead to is one file, and one change.
+    fn of<'d>(drafts: &'d mut BTreeMap<String, Draft>, context: &Context, path: &str, verdict: usize) -> &'d mut Draft {
+        let draft = drafts.entry(reach::real(&context.facts.files, path)).or_default();
+        if !draft.verdicts.contains(&verdict) {
+            draft.verdicts.push(verdict);
+        }
+        draft
+    }
+    let opposite = |other: usize, thing: String| {
+        Error::usage(format!(
+            "`{}` and `{}` want opposite things of {thing}",
+            verdicts[other].control.id, verdicts[verdict].control.id
+        ))
+        .help("leave one of them out with --skip, or disable it in the baseline")
+    };
+    match edit {
+        Edit::DaemonKey { file, edit, activation } => {
+            let draft = of(drafts, context, file, verdict);
+            match draft.json.iter().find(|(other, _)| other.path == edit.path) {
+                Some((other, _)) if other.op == edit.op => {}
+                Some((_, other)) => return Err(opposite(*other, format!("{} in {file}", edit.path.join(".")))),
+                None => draft.json.push((edit.clone(), verdict)),
+            }
+            if let Some(action) = activation {
+                actions.entry(*action).or_default().push(verdict);
+            }
+        }
+        Edit::ContainerdKey { file, path, value } => {
+            let draft = of(drafts, context, file, verdict);
+            if !draft.toml.contains(&(*path, *value)) {
+                draft.toml.push((*path, *value));
+            }
+        }
+        Edit::ClearMode { path, allowed } => {
+            let draft = of(drafts, context, path, verdict);
+            draft.allowed = Some(draft.allowed.unwrap_or(0o7777) & allowed);
+        }
+        Edit::Chown { path, uid, gid } => {
+            let draft = of(drafts, context, path, verdict);
+            for (have, want) in [(&mut draft.uid, uid), (&mut draft.gid, gid)] {
+                match (*have, want) {
+                    (Some(have), Some(want)) if have != *want => {
+                        let other = draft.verdicts[0];
+                        return Err(opposite(other, format!("the owner of {path}")));
+                    }
+                    (_, Some(want)) => *have = Some(*want),
+                    _ => {}
+                }
+            }
+        }
+        Edit::AuditOnDisk(rule) => {
+            let draft = of(drafts, context, &format!("{RULES_DIR}/{}", rules_d::OWN_FILE), verdict);
+            if !draft.rules.contains(rule) {
+                draft.rules.push(rule.clone());
+            }
+        }
+        Edit::AuditInKernel(rule) => {
+            if !kernel.iter().any(|(other, _)| other == rule) {
+                kernel.push((rule.clone(), verdict));
+            }
+            actions.entry(Action::AuditLoad).or_default().push(verdict);
+        }
+        Edit::DropIn { unit, setting } => {
+            let draft = of(drafts, context, &drop_in_path(unit), verdict);
+            match draft.settings.iter().find(|(other, _)| other[..2] == setting[..2]) {
+                Some((other, _)) if other == setting => {}
+                Some((_, other)) => return Err(opposite(*other, format!("{} of {unit}", setting[1]))),
+                None => draft.settings.push((setting.clone(), verdict)),
+            }
+            actions.entry(Action::SystemdReload).or_default().push(verdict);
+        }
+        Edit::Activate(action) => actions.entry(*action).or_default().push(verdict),
+    }
+    Ok(())
+}
+
+pub fn summary(draft: &Draft, before: Option<&FileImage>, after: &FileImage) -> String {
+    let mut parts = Vec::new();
+    let name = |edit: &daemon_json::Edit| edit.path.join(".");
+    let (removed, set): (Vec<_>, Vec<_>) = draft.json.iter().map(|(edit, _)| edit).partition(|edit| edit.op == Op::Remove);
+    if !set.is_empty() {
+        parts.push(format!("set {}", set.into_iter().map(name).collect::<Vec<_>>().join(", ")));
+    }
+    if !removed.is_empty() {
+        parts.push(format!("remove {}", removed.into_iter().map(name).collect::<Vec<_>>().join(", ")));
+    }
+    if !draft.settings.is_empty() {
+        let settings = draft.settings.iter().map(|([_, name, value], _)| format!("{name}={value}"));
+        parts.push(format!("set {}", settings.collect::<Vec<_>>().join(", ")));
+    }
+    if !draft.rules.is_empty() {
+        parts.push(format!("add {}", count(draft.rules.len(), "audit rule")));
+    }
+    for (path, value) in &draft.toml {
+        parts.push(format!("set {}={value}", path.join(".")));
+    }
+    if let Some(before) = before {
+        if before.mode != after.mode {
+            parts.push(format!("mode {:04o} to {:04o}", before.mode, after.mode));
+        }
+        if (before.uid, before.gid) != (after.uid, after.gid) {
+            parts.push(format!("owner {}:{} to {}:{}", before.uid, before.gid, after.uid, after.gid));
+        }
+    }
+    parts.join("; ")
+}
