@@ -353,6 +353,7 @@ impl Observer<'_> {
             Want::Socket(want) if want.of == SocketOf::Docker => Some(drop_in_path(SOCKET)),
             Want::Socket(_) => Some(CONTAINERD_CONFIG.into()),
             Want::DaemonConfig(_) | Want::File(_) | Want::AuditState(_) => None,
+            Want::Sysctl(_) | Want::Host(_) | Want::Container(_) | Want::Image(_) | Want::Swarm(_) | Want::Attest(_) => None,
         }
     }
 }

@@ -1,0 +1,1 @@
+//! Dockerfiles and build contexts, judged by the rules of images.
