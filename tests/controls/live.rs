@@ -64,6 +64,8 @@ static GREEN: LazyLock<Facts> = LazyLock::new(|| {
         insecure_registries: Some(Vec::new()),
         registry_mirrors: Some(Vec::new()),
         containerd_address: Some("/run/containerd/containerd.sock".into()),
+        cgroup_driver: Some("systemd".into()),
+        snapshotter: Some(false),
         bridge_icc: Some(false),
     });
     facts.daemon.config_at_start = Fact::Absent;
