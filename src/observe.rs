@@ -13,7 +13,7 @@ use crate::host::process;
 use crate::kinds::effective::{DEFAULT_CONFIG_FILE, Effective, INIT_SCRIPT, SERVICE, SOCKET};
 use crate::kinds::place::{self, Resolved};
 use crate::kinds::socket::CONTAINERD_CONFIG;
-use crate::kinds::{self, daemon, prerequisites, watch};
+use crate::kinds::{self, daemon, prerequisites, restart, watch};
 use crate::plan::drop_in_path;
 use crate::reach;
 
@@ -265,6 +265,7 @@ impl Observer<'_> {
         }
         self.facts.daemon.config_at_start = self.host.config_at_start(&self.facts);
         self.effective = None;
+        restart::observe(self);
     }
 
     fn docker_installed(&mut self) -> Fact<String> {

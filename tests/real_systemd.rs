@@ -63,8 +63,8 @@ fn a_restart_keeps_the_containers_and_a_second_apply_does_nothing() {
     let refused = host.harden(&["rollback", "--yes"]).report(1);
     assert_eq!(
         text(&refused.0["msg"]),
-        "going back restarts dockerd without live-restore, which stops 2 running containers; nothing was changed\n  help: allow \
-         it with --max-risk disruptive"
+        "going back restarts dockerd, which stops 2 containers: live-restore is switched off in /etc/docker/daemon.json; nothing \
+         was changed\n  help: allow it with --max-risk disruptive"
     );
     assert_eq!(host.container_pids(), pids);
 }
@@ -182,8 +182,8 @@ fn a_file_that_would_keep_dockerd_down_is_not_restarted_with() {
     host.write(CONFIG, broken);
     let run = host.harden(&["apply", "--yes", "--skip", "daemon-seccomp-default"]).report(1);
     let expected = format!(
-        "dockerd would still refuse {CONFIG}: its `seccomp-profile` names /etc/docker/gone.json, which does not exist; mend that \
-         first; nothing was changed"
+        "dockerd would still refuse {CONFIG}: `seccomp-profile` names /etc/docker/gone.json, which does not exist; mend that first; \
+         nothing was changed"
     );
     assert!(text(&run.0["msg"]).contains(&expected), "{}", run.0["msg"]);
     assert_eq!(host.sh(&format!("cat {CONFIG}")), broken.trim_end());

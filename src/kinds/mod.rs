@@ -17,6 +17,7 @@ pub mod image;
 pub mod next_start;
 pub mod place;
 pub mod prerequisites;
+pub mod restart;
 pub mod socket;
 pub mod swarm;
 pub mod sysctl;
