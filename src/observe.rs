@@ -14,7 +14,7 @@ use crate::kinds::effective::{DEFAULT_CONFIG_FILE, Effective, INIT_SCRIPT, SERVI
 use crate::kinds::place::{self, Resolved};
 use crate::kinds::socket::CONTAINERD_CONFIG;
 use crate::kinds::{self, daemon, prerequisites, restart, watch};
-use crate::plan::drop_in_path;
+use crate::plan::{Plan, drop_in_path};
 use crate::reach;
 
 /// Format of saved facts.
@@ -56,6 +56,13 @@ pub fn observe_docker(host: &Host) -> Facts {
     observer.machine();
     observer.docker();
     prerequisites::observe(&mut observer, None);
+    observer.facts
+}
+
+/// Looks further: at what dockerd would need once this plan is applied.
+pub fn observe_after(host: &Host, facts: Facts, plan: &Plan) -> Facts {
+    let mut observer = Observer { host, facts, effective: None };
+    prerequisites::observe_after(&mut observer, plan);
     observer.facts
 }
 

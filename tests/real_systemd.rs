@@ -191,6 +191,26 @@ fn a_file_that_would_keep_dockerd_down_is_not_restarted_with() {
 }
 
 #[test]
+fn a_data_root_that_somebody_edited_is_not_taken_into_force() {
+    let lab = lab();
+    let engine = engine(&lab);
+    let host = Host::boot(&engine, "edited");
+    host.run_containers();
+    let pids = host.container_pids();
+    let daemon = host.sh("systemctl show --property=MainPID --value docker.service");
+    host.write(CONFIG, "{\"data-root\": \"/srv/docker\"}\n");
+    let report = host.harden(&["apply", "--yes", "--only", "daemon-l*"]).report(0);
+    assert_eq!((report.changes(), report.activations()), (vec![CONFIG], vec!["docker-reload".to_owned()]));
+    assert_eq!(
+        report.finding("daemon-log-rotation", "log-opts.max-size")["fix"]["reason"],
+        "its fix is disruptive: restarting dockerd also takes into force data-root: /srv/docker, edited since dockerd started: images, \
+         containers and volumes of /var/lib/docker vanish; allow it with --max-risk disruptive"
+    );
+    assert_eq!(host.sh("systemctl show --property=MainPID --value docker.service"), daemon, "dockerd was not restarted");
+    assert_eq!((host.container_pids(), host.sh("docker info --format '{{.DockerRootDir}}'")), (pids, "/var/lib/docker".into()));
+}
+
+#[test]
 fn a_restart_that_fails_is_undone_and_the_containers_live() {
     let lab = lab();
     let engine = engine(&lab);

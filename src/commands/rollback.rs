@@ -34,6 +34,7 @@ pub fn run(common: &Common, id: Option<&str>, yes: bool, force: bool) -> Result<
             if conflict.left_alone { "left alone" } else { "put back all the same; what it is now is kept in the transaction" };
         output::note(&format!("{} was changed since: {}; {left}", conflict.target, conflict.how));
     }
+    let facts = observe::observe_after(&host, facts, &reverse.plan);
     let restart = undo::complete(&mut reverse.plan, &facts)?;
     may_restart(common, &reverse.plan, restart)?;
     validate::daemon_json(&facts, &reverse.plan)?;

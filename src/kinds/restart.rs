@@ -229,7 +229,7 @@ fn shown_otherwise(next: &Effective, api: &ApiFacts) -> Vec<String> {
     let options = next.configured("exec-opts");
     let options = options.as_ref().and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
     if let (Some(wanted), Some(has)) =
-        (options.filter_map(|option| option.strip_prefix(CGROUP_DRIVER)).last(), &api.cgroup_driver)
+        (options.filter_map(|option| option.strip_prefix(CGROUP_DRIVER)).next_back(), &api.cgroup_driver)
         && wanted != has
     {
         found.push(edited(next, "exec-opts", &format!("containers and a kubelet may still count on {has}")));

@@ -229,6 +229,22 @@ impl<'lab> Dockerd<'lab> {
 
     /// Runs a container that does nothing, from an image made here: no registry is asked. Returns its process id.
     pub fn run_container(&self, name: &str) -> i32 {
+        self.import_image();
+        self.docker(&["run", "--detach", "--network=none", "--name", name, "lab:1", "/bin/busybox", "sleep", "100000"]);
+        self.container_pid(name)
+    }
+
+    /// What the engine says instead of running a container.
+    pub fn container_error(&self) -> String {
+        self.import_image();
+        let mut command = Command::new("docker");
+        command.arg("--host").arg(self.endpoint().to_string()).args(["run", "--network=none", "lab:1", "/bin/busybox", "true"]);
+        let output = command.output().expect("the docker client");
+        assert!(!output.status.success(), "a container runs");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    }
+
+    fn import_image(&self) {
         if self.docker(&["images", "--quiet", "lab:1"]).is_empty() {
             self.lab.busybox("image/bin/busybox");
             let archive = self.lab.dir.join("image.tar").display().to_string();
@@ -236,8 +252,6 @@ impl<'lab> Dockerd<'lab> {
             assert!(tar.expect("tar").success(), "tar of the image");
             self.docker(&["import", &archive, "lab:1"]);
         }
-        self.docker(&["run", "--detach", "--network=none", "--name", name, "lab:1", "/bin/busybox", "sleep", "100000"]);
-        self.container_pid(name)
     }
 
     /// The process id of a container; 0 when it does not run.

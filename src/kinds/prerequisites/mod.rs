@@ -15,13 +15,15 @@ use serde_json::Value;
 use crate::baseline::Baseline;
 use crate::baseline::control::{Place, Want};
 use crate::change::Edit;
-use crate::fact::{Fact, FileFact, FileKind};
+use crate::fact::{Fact, Facts, FileFact, FileKind};
 use crate::finding::Outcome;
+use crate::foresight;
 use crate::formats::daemon_json::Document;
 use crate::formats::daemon_keys::EngineVersion;
 use crate::kinds::effective::{ConfigFile, Effective, SERVICE};
 use crate::kinds::{Context, daemon, unit};
 use crate::observe::Observer;
+use crate::plan::Plan;
 
 /// Every check.
 const CHECKS: &[fn(&Next) -> Vec<Defect>] = &[
@@ -132,11 +134,25 @@ pub fn new_defects(document: &Document, context: &Context) -> Vec<Defect> {
 
 /// Looks at what the checks want to know, of the file as it is and as the controls of a baseline would have it.
 pub fn observe(observer: &mut Observer, baseline: Option<&Baseline>) {
+    look(observer, &|facts| {
+        let context = Context::of_daemon(facts);
+        documents(baseline, &context).iter().flat_map(|document| wanted(document, &context)).collect()
+    });
+}
+
+/// Looks at what the checks want to know of the file as a plan will leave it.
+pub fn observe_after(observer: &mut Observer, plan: &Plan) {
+    look(observer, &|facts| {
+        let later = foresight::after(facts, plan);
+        let context = Context::of_daemon(&later);
+        documents(None, &context).iter().flat_map(|document| wanted(document, &context)).collect()
+    });
+}
+
+fn look(observer: &mut Observer, wanted: &dyn Fn(&Facts) -> Vec<Look>) {
+    // One look may lead to the next.
     for _ in 0..MAX_LOOKS {
-        let looks = {
-            let context = Context::of_daemon(observer.facts());
-            documents(baseline, &context).iter().flat_map(|document| wanted(document, &context)).collect::<Vec<_>>()
-        };
+        let looks = wanted(observer.facts());
         if looks.is_empty() {
             return;
         }
@@ -364,7 +380,8 @@ impl<'c, 'f> Next<'c, 'f> {
         if self.effective.unit.is_none() {
             return Fact::Absent;
         }
-        let of_unit = self.environment().into_iter().filter_map(|word| word.strip_prefix("PATH=").map(str::to_owned)).last();
+        let of_unit =
+            self.environment().into_iter().filter_map(|word| word.strip_prefix("PATH=").map(str::to_owned)).next_back();
         Fact::Known(of_unit.unwrap_or_else(|| SERVICE_PATH.into()))
     }
 

@@ -1,7 +1,7 @@
 //! Start green, give the file one thing that the host does not go along with, expect exactly that defect.
 
 use super::*;
-use crate::fact::{ApiFacts, Content, Facts, ProcessFact, ServiceManager};
+use crate::fact::{ApiFacts, Content, ProcessFact, ServiceManager};
 
 const CONFIG: &str = "/etc/docker/daemon.json";
 const STARTED: i64 = 1_000;
