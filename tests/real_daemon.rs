@@ -330,7 +330,7 @@ fn iptables_is_not_switched_on_where_dockerd_does_not_find_it() {
     let said = Dockerd::refuses_with_path(&lab, "{}", &[], &without);
     assert!(said.contains("ptables not found"), "{said}");
     fs::write(lab.config(), off).expect("daemon.json");
-    let _daemon = Dockerd::start_with_path(&lab, &[], &without);
+    let daemon = Dockerd::start_with_path(&lab, &[], &without);
     let report = Bare::new(&lab).run(&["apply", "--yes", "--max-risk", "disruptive"]).report(0);
     assert_eq!(
         by_hand(&report, "daemon-iptables-enabled iptables"),
@@ -339,7 +339,7 @@ fn iptables_is_not_switched_on_where_dockerd_does_not_find_it() {
     );
     let after = read(&lab.config());
     assert_eq!((&after["iptables"], &after["live-restore"]), (&json!(false), &json!(true)), "all else is done");
-    drop(_daemon);
+    drop(daemon);
     Dockerd::start_with_path(&lab, &[], &without);
 }
 

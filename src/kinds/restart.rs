@@ -138,9 +138,10 @@ fn pending(facts: &Facts, effective: &Effective) -> Vec<String> {
         found.extend(shown_otherwise(&next, api));
     }
     if let Some(started) = started(effective, facts) {
+        // The API shows that there is a namespace, not whose.
         let userns = ("userns-remap", "images, containers and volumes vanish");
-        let both = ["userns-remap"].iter().all(|key| !found.iter().any(|pending: &String| pending.starts_with(key)));
-        for (key, effect) in UNSEEN.into_iter().chain(both.then_some(userns)) {
+        let told = found.iter().any(|pending: &String| pending.starts_with(userns.0));
+        for (key, effect) in UNSEEN.into_iter().chain((!told).then_some(userns)) {
             if started.setting(key, None).value != next.setting(key, None).value {
                 found.push(edited(&next, key, effect));
             }

@@ -95,7 +95,6 @@ pub fn option_names(next: &Next) -> Vec<Defect> {
         "syslog" => [SYSLOG.as_slice(), &ATTRIBUTES].concat(),
         _ => return Vec::new(),
     };
-    // journald and local may have learned more since the newest engine that was looked at.
     let known = |name: &String| of_driver.contains(&name.as_str()) || COMMON.contains(&name.as_str());
     let defect = |option: String| {
         let shown = printable(&option);
