@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use super::wants::{
-    AttestWant, ContainerWant, Given, HostWant, ImageRule, ImageWant, LintLevel, Policy, ScanSeverity, Size, SwarmWant,
-    SysctlWant,
+    AttestWant, ContainerWant, Given, HostWant, ImageRule, ImageWant, LintLevel, Policy, ScanSeverity, Size, SwarmRule,
+    SwarmWant, SysctlWant,
 };
 use crate::expect::Expect;
 
