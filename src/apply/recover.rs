@@ -20,8 +20,11 @@ pub fn unfinished(host: &Host, state: &StateDir, again: bool, progress: &mut dyn
     for (mut journal, plan) in found.into_iter().rev() {
         progress(&format!("undoing the unfinished transaction {}", journal.id()));
         let (originals, activated) = (journal.originals().clone(), journal.activated().to_vec());
-        let unrecorded = transaction::begun_unrecorded(&journal, &plan);
-        journal.begun_unrecorded(unrecorded);
+        // Without an intent on record nothing was begun: what stands as planned all the same is somebody else's doing, and stays.
+        if journal.is_torn() {
+            let unrecorded = transaction::begun_unrecorded(&journal, &plan);
+            journal.begun_unrecorded(unrecorded);
+        }
         let stuck = transaction::back(&mut journal, host, &plan, &originals, &activated);
         let outcome = if stuck.is_empty() { "undone" } else { STUCK };
         journal.append(&Record::Closed { outcome: outcome.into() })?;

@@ -55,6 +55,8 @@ fn a_look_tells_all_of_a_file() {
             dev: meta.dev(),
             ino: meta.ino(),
             mtime_ns: meta.mtime() * 1_000_000_000 + meta.mtime_nsec(),
+            ctime_ns: Some(meta.ctime() * 1_000_000_000 + meta.ctime_nsec()),
+            sealed: None,
             size: 3,
             acl: Vec::new(),
             content: Some(Content(b"{}\n".to_vec())),
@@ -263,8 +265,8 @@ fn a_look_costs_as_many_calls_as_documented() {
     let trace = strace("host::fs::tests::traced_looks", &[]);
     let stat = |name: &String| if name == "newfstatat" { "fstat".to_string() } else { name.clone() };
     let calls = |from, to| traced_calls(&trace, from, to).iter().map(stat).collect::<Vec<_>>();
-    assert_eq!(calls("stat", "content"), ["openat2", "fstat", "getxattr", "close"]);
-    assert_eq!(calls("content", "missing"), ["openat2", "fstat", "fgetxattr", "read", "read", "close"]);
+    assert_eq!(calls("stat", "content"), ["openat2", "statx", "fstatfs", "getxattr", "close"]);
+    assert_eq!(calls("content", "missing"), ["openat2", "statx", "fgetxattr", "read", "read", "close"]);
     assert_eq!(calls("missing", "end"), ["openat2"]);
 }
 
