@@ -246,9 +246,9 @@ fn undo(journal: &mut Journal, plan: &Plan, originals: &Originals) -> Vec<Error>
     failed
 }
 
-/// Changes without a record of their beginning whose files are as the plan leaves them. A disk that fails can take records with it
-/// that were on it; only of such a journal may this be asked.
-pub fn begun_unrecorded(journal: &Journal, plan: &Plan) -> Vec<String> {
+/// Changes without a record of their beginning whose files are as the plan leaves them: made by somebody else, or by this run if the
+/// disk lost records that had been on it.
+pub fn as_planned_unrecorded(journal: &Journal, plan: &Plan) -> Vec<String> {
     let mut found = Vec::new();
     for change in plan.changes.iter().filter(|change| !journal.begun().contains(&change.id)) {
         let Effect::File { path, after, .. } = &change.effect else { continue };
