@@ -162,7 +162,6 @@ impl Root {
         let failed = |doing: &'static str| move |errno| cannot(doing, path, errno);
         let inode = handle.inode().map_err(failed("stat"))?;
         let kind = kind_of(inode.mode);
-        let read_only = self.is_read_only(&handle, inode.mount).map_err(failed("find out about the file system of"))?;
         let acl = match handle.xattr(c"system.posix_acl_access").map_err(failed("read the ACL of"))? {
             Some(bytes) => acl::decode(&bytes).map_err(|what| format!("cannot read the ACL of {path}: {what}"))?,
             None => Vec::new(),
@@ -185,7 +184,7 @@ impl Root {
             ino: inode.ino,
             mtime_ns: inode.mtime_ns,
             ctime_ns: Some(inode.ctime_ns),
-            sealed: if read_only { Some(Seal::ReadOnlyMount) } else { inode.sealed },
+            sealed: if self.is_read_only(&handle, inode.mount) { Some(Seal::ReadOnlyMount) } else { inode.sealed },
             size: inode.size,
             acl,
             content,
@@ -193,14 +192,9 @@ impl Root {
     }
 
     /// Asks once a mount, where the kernel tells which one it is.
-    fn is_read_only(&self, handle: &Handle, mount: Option<u64>) -> nix::Result<bool> {
-        let Some(mount) = mount else { return handle.on_read_only_mount() };
-        let known = self.read_only.lock().ok().and_then(|mounts| mounts.get(&mount).copied());
-        let read_only = known.map_or_else(|| handle.on_read_only_mount(), Ok)?;
-        if let Ok(mut mounts) = self.read_only.lock() {
-            mounts.insert(mount, read_only);
-        }
-        Ok(read_only)
+    fn is_read_only(&self, handle: &Handle, mount: Option<u64>) -> bool {
+        let (Some(mount), Ok(mut mounts)) = (mount, self.read_only.lock()) else { return handle.on_read_only_mount() };
+        *mounts.entry(mount).or_insert_with(|| handle.on_read_only_mount())
     }
 
     fn try_readlink(&self, path: &str) -> Result<Option<String>, String> {

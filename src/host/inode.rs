@@ -131,9 +131,9 @@ impl Handle {
         }
     }
 
-    /// Whether the mount through which this was opened is read-only.
-    pub(crate) fn on_read_only_mount(&self) -> nix::Result<bool> {
-        fstatvfs(self).map(|file_system| file_system.flags().contains(FsFlags::ST_RDONLY))
+    /// Whether the mount through which this was opened is read-only. Where that can't be told, a write will, and is undone.
+    pub(crate) fn on_read_only_mount(&self) -> bool {
+        fstatvfs(self).is_ok_and(|file_system| file_system.flags().contains(FsFlags::ST_RDONLY))
     }
 
     /// The flags of `lsattr` that are worth a record; none of what can't be opened, and where the file system has none.
