@@ -535,6 +535,7 @@ fn going_back(facts: &Facts, before: Option<&str>) -> (Result<Risk>, Plan) {
         gid: 0,
         content: Some(Content(content.into())),
         xattrs: None,
+        mtime_ns: None,
     };
     let now = facts.files[CONFIG].known().and_then(|file| file.content.clone()).unwrap();
     let effect = Effect::File {
