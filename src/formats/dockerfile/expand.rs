@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 /// References within references are followed this deep.
 const DEEPEST: usize = 16;
 /// A reference is not longer than this: what never closes must not be read again from each of its braces.
-const LONGEST: usize = 4096;
+const LONGEST: usize = 512;
 
 /// The values of variables; `None` where a variable is declared and its value is not known, e.g. a build argument without a default.
 pub type Scope = BTreeMap<String, Option<String>>;

@@ -5,7 +5,7 @@ const KEYWORDS: [&str; 14] =
     ["if", "then", "else", "elif", "fi", "while", "until", "do", "done", "esac", "!", "{", "}", "time"];
 
 /// `${…}` is not longer than this: what never closes must not be read again from each of its braces.
-const LONGEST_REFERENCE: usize = 4096;
+const LONGEST_REFERENCE: usize = 512;
 
 /// A word of a script.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -71,21 +71,31 @@ impl<'t> Tokens<'t> {
         self.at = self.text.len();
     }
 
+    /// The next token; `None` at the end.
     pub(super) fn next_token(&mut self) -> Option<Token<'t>> {
+        loop {
+            if let Some(token) = self.step()? {
+                return Some(token);
+            }
+        }
+    }
+
+    /// Reads on: to a token, or past what is none.
+    fn step(&mut self) -> Option<Option<Token<'t>>> {
         self.blanks();
         let rest = self.rest();
         let letter = rest.chars().next()?;
         if letter == '\n' {
             self.at += 1;
             self.skip_heredocs();
-            return Some(Token::End);
+            return Some(Some(Token::End));
         }
         if let Some(operator) = ["||", "&&", ";;", "|&", "&>>", "&>"].into_iter().find(|operator| rest.starts_with(operator)) {
             self.at += operator.len();
             return match operator {
-                "|&" => Some(Token::Pipe),
+                "|&" => Some(Some(Token::Pipe)),
                 "&>>" | "&>" => self.redirect(true),
-                _ => Some(Token::End),
+                _ => Some(Some(Token::End)),
             };
         }
         // Before a redirection, digits name a descriptor; `<(…)` is a word.
@@ -98,15 +108,15 @@ impl<'t> Tokens<'t> {
         match letter {
             '|' => {
                 self.at += 1;
-                Some(Token::Pipe)
+                Some(Some(Token::Pipe))
             }
             ';' | '&' | '(' | ')' => {
                 self.at += 1;
-                Some(Token::End)
+                Some(Some(Token::End))
             }
             _ => {
                 let (word, scripts) = self.word()?;
-                Some(Token::Word(word, scripts))
+                Some(Some(Token::Word(word, scripts)))
             }
         }
     }
@@ -128,7 +138,7 @@ impl<'t> Tokens<'t> {
     }
 
     /// `<`, `>`, `>>`, `<<`, `<<<`, `>&` and the like.
-    fn operator_of_files(&mut self) -> Option<Token<'t>> {
+    fn operator_of_files(&mut self) -> Option<Option<Token<'t>>> {
         let rest = self.rest();
         let operators = ["<<<", "<<-", "<<", ">>", ">&", "<&", ">|", "<>", ">", "<"];
         let operator = operators.into_iter().find(|operator| rest.starts_with(operator))?;
@@ -140,16 +150,16 @@ impl<'t> Tokens<'t> {
         self.blanks();
         let (word, _) = self.word().unwrap_or_default();
         self.heredocs.push((word.text, operator == "<<-"));
-        self.next_token()
+        Some(None)
     }
 
-    fn redirect(&mut self, output: bool) -> Option<Token<'t>> {
+    fn redirect(&mut self, output: bool) -> Option<Option<Token<'t>>> {
         self.blanks();
         if self.rest().starts_with(['\n', ';', '|', '&', '(', ')', '<', '>']) {
-            return self.next_token();
+            return Some(None);
         }
         let (target, scripts) = self.word()?;
-        Some(Token::Redirect { output, target, scripts })
+        Some(Some(Token::Redirect { output, target, scripts }))
     }
 
     /// The lines of here-documents are no commands.

@@ -170,7 +170,7 @@ fn of_command(command: &Command, names: &Names, found: &mut Found) {
         }
     }
     for program in command.programs() {
-        let exports = ["export", "declare", "env", "readonly", "sudo"].contains(&program.name);
+        let exports = ["export", "declare", "env", "readonly", "sudo", "echo", "printf"].contains(&program.name);
         for (index, arg) in program.args.iter().enumerate() {
             let next = program.args.get(index + 1);
             if let Some(observed) = argument(&program, arg, next, exports, names) {
@@ -214,7 +214,7 @@ fn argument(
             return Some("with an Authorization header".into());
         }
     }
-    let option = text.starts_with("--");
+    let option = text.starts_with("--") && !["echo", "printf"].contains(&program.name);
     match text.trim_start_matches('-').split_once('=') {
         Some((name, value)) if (option || exports) && names.is_secret(name) && is_literal(value) => {
             Some(format!("{}{name}=***", if option { "--" } else { "" }))
