@@ -81,6 +81,7 @@ fn of_context(dir: &Path, dockerfile: &Path, unwanted: &[String], seen: &mut Vec
     let mut own = dockerfile.as_os_str().to_owned();
     own.push(".dockerignore");
     let ignore = match ignore_file(Path::new(&own)) {
+        Fact::Absent if dir == Path::new(".") => ignore_file(Path::new(".dockerignore")),
         Fact::Absent => ignore_file(&dir.join(".dockerignore")),
         found => found,
     };

@@ -464,7 +464,7 @@ pub(super) fn ssh(build: &Build) -> Found {
     };
     for instruction in started(build) {
         if words_of(build, instruction).iter().any(starts) {
-            found.drift(instruction.at(), format!("{} starts sshd", instruction.keyword.name()), "no SSH server", fix);
+            found.drift(instruction.at(), format!("{} with sshd", instruction.keyword.name()), "no SSH server", fix);
         }
     }
     unread(&mut found, build.runs.iter().filter(|run| run.in_image));

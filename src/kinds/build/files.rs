@@ -99,7 +99,8 @@ pub(super) fn ignored(want: &ImageWant, build: &Build) -> Found {
     let lines = |patterns: &[&str]| patterns.iter().map(|pattern| format!("**/{pattern}")).collect::<Vec<_>>().join(", ");
     found.holds = format!("{path} excludes {}", want.look_for.join(", "));
     if path.is_empty() && !open.is_empty() {
-        let fix = format!("write {}/.dockerignore with the lines {}", context.path, lines(&open));
+        let dir = if context.path == "." { String::new() } else { format!("{}/", context.path) };
+        let fix = format!("write {dir}.dockerignore with the lines {}", lines(&open));
         found.drift(copy.at(), "the whole context, without a .dockerignore", "without secrets and the repository", fix);
     } else if !open.is_empty() {
         let fix = format!("add to {path} the lines {}", lines(&open));

@@ -282,7 +282,7 @@ pub(super) fn mounts(build: &Build) -> Found {
                 let fix = format!("write RUN --mount=type=secret,id={name},env={name} …, and docker build --secret id={name}");
                 found.drift(
                     at,
-                    format!("RUN uses ${name}, which the history or the image keeps"),
+                    format!("a RUN that uses ${name}, which the history or the image keeps"),
                     "RUN --mount=type=secret",
                     fix,
                 );

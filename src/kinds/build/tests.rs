@@ -506,7 +506,7 @@ fn configuration() {
             ("FROM a:1\nRUN apt-get install -y openssh-server", "2:24 apt-get install openssh-server -> no SSH server"),
             ("FROM a:1\nRUN apk add openssh", "2:13 apk add openssh -> no SSH server"),
             ("FROM a:1\nEXPOSE 22/tcp", "2:8 EXPOSE 22 -> no SSH server"),
-            ("FROM a:1\nCMD [\"/usr/sbin/sshd\", \"-D\"]", "2:1 CMD starts sshd -> no SSH server"),
+            ("FROM a:1\nCMD [\"/usr/sbin/sshd\", \"-D\"]", "2:1 CMD with sshd -> no SSH server"),
             ("FROM a:1 AS b\nRUN apk add openssh\nFROM c:1", "ok no SSH server"),
         ],
     );
@@ -603,7 +603,7 @@ fn credentials_of_steps() {
             ("FROM a:1\nRUN git clone git@x:y/z", "2:15 git over ssh from x, without an ssh mount -> RUN --mount=type=ssh"),
             (
                 "FROM a:1\nARG NPM_TOKEN\nRUN npm ci --//x/:_authToken=$NPM_TOKEN",
-                "3:12 RUN uses $NPM_TOKEN, which the history or the image keeps -> RUN --mount=type=secret",
+                "3:12 a RUN that uses $NPM_TOKEN, which the history or the image keeps -> RUN --mount=type=secret",
             ),
             ("FROM a:1\nARG T_TOKEN\nRUN --mount=type=secret,id=T x $T_TOKEN", "ok credentials come by secret and ssh mounts"),
             // A variable of an earlier stage is not there.
