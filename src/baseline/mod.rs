@@ -23,6 +23,7 @@ mod tests;
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::OnceLock;
 
 use glob::Pattern;
 use jiff::civil::Date;
@@ -75,8 +76,10 @@ pub fn variables_of(control: &Control) -> BTreeSet<String> {
 
 /// The names of the built-in baselines that a control is in.
 pub fn baselines_with(id: &str) -> Vec<&'static str> {
-    let holds = |name: &&str| load(name, &[]).is_ok_and(|baseline| baseline.controls.iter().any(|control| control.id == id));
-    builtin_names().filter(holds).collect()
+    static MEMBERS: OnceLock<Vec<(&str, BTreeSet<String>)>> = OnceLock::new();
+    let ids = |name| load(name, &[]).map(|baseline| baseline.controls.into_iter().map(|control| control.id).collect());
+    let members = MEMBERS.get_or_init(|| builtin_names().map(|name| (name, ids(name).unwrap_or_default())).collect());
+    members.iter().filter(|(_, ids)| ids.contains(id)).map(|(name, _)| *name).collect()
 }
 
 /// A value as TOML text, for a variable's place in a baseline file.

@@ -11,15 +11,22 @@ pub fn head(name: &str, title: &str, extends: &str) -> String {
     format!("schema = 1\nname = {}\ntitle = {}\nextends = {}\n", quoted(name), quoted(title), quoted(extends))
 }
 
-/// A file to start from: it extends `parent`, which it names `extends`, and changes nothing of it. `file` is how a shell names it.
-pub fn commented(name: &str, extends: &str, parent: &Baseline, file: &str) -> String {
+/// A file to start from: it extends `parent`, which it names `extends`, and changes nothing of it. The files are
+/// named as in a shell, where the user is.
+pub fn commented(name: &str, extends: &str, parent: &Baseline, [parent_file, file]: [&str; 2]) -> String {
     let mut text = format!(
-        "# A baseline of your own. What it does not say is as in {extends}. To change something, take the # before it away.\n\
-         #\n\
-         #     harden baseline validate {file}      every mistake, with its line\n\
-         #     harden baseline diff {extends} {file}      what is different here\n\
-         #     harden -b {file} --dry-run      judge this host by it\n\n"
+        "# A baseline of your own. What it does not say is as in {extends}. To change something, take the # before it away.\n#\n"
     );
+    let commands = [
+        (format!("harden baseline validate {file}"), "every mistake, with its line"),
+        (format!("harden baseline diff {parent_file} {file}"), "what is different here"),
+        (format!("harden -b {file} --dry-run"), "judge this host by it"),
+    ];
+    let width = commands.iter().map(|(command, _)| command.len()).max().unwrap_or(0);
+    for (command, about) in commands {
+        let _ = writeln!(text, "#     {command:width$}   {about}");
+    }
+    text.push('\n');
     text += &head(name, &format!("{}, adapted", parent.title), extends);
     text += "\n# Values of policy. Each line shows the value that is in force.\n[vars]\n";
     for variable in &Catalogue::builtin().variables {

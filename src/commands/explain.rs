@@ -18,13 +18,13 @@ const LABEL_COLUMNS: usize = 12;
 pub fn run(common: &Common, name: &str) -> Result<Ending> {
     let catalogue = Catalogue::builtin();
     let (value, head, rows) = if let Some(control) = catalogue.control(name) {
-        (serde_json::to_value(control), format!("{}\n{}\n\n", control.id, control.title), of_control(control))
+        (serde_json::to_value(control), [&control.id, &control.title], of_control(control))
     } else if let Some(variable) = catalogue.variable(name) {
         let mut value = serde_json::to_value(variable);
         if let Ok(value) = &mut value {
             value["used_by"] = json!(used_by(variable));
         }
-        (value, format!("{}\n{}\n\n", variable.name, variable.about), of_variable(variable))
+        (value, [&variable.name, &variable.about], of_variable(variable))
     } else {
         return Err(unknown(name, catalogue));
     };
@@ -33,7 +33,7 @@ pub fn run(common: &Common, name: &str) -> Result<Ending> {
             let value = value.and_then(|value| serde_json::to_string_pretty(&value));
             value.map_err(|error| Error::failure(error.to_string()))? + "\n"
         }
-        Format::Text => head + &page(common, &rows),
+        Format::Text => page(common, head, &rows),
     };
     output::bytes_out(common, text.as_bytes())?;
     Ok(Ending::Done)
@@ -51,12 +51,16 @@ fn unknown(name: &str, catalogue: &Catalogue) -> Error {
 
 type Rows = Vec<(&'static str, String)>;
 
-fn page(common: &Common, rows: &Rows) -> String {
+fn page(common: &Common, head: [&String; 2], rows: &Rows) -> String {
     let view = output::view(common, crate::render::text::Tense::Would);
     let mut bytes = Vec::new();
     let page = &mut Page::new(&mut bytes, view.color, view.width);
+    // Writing to memory does not fail.
+    for line in head {
+        let _ = page.line(0, &[plain(line)]);
+    }
+    let _ = page.blank();
     for (label, words) in rows {
-        // Writing to memory does not fail.
         let _ = page.item(0, span(LABEL, *label), LABEL_COLUMNS, &[plain(words)]);
     }
     String::from_utf8_lossy(&bytes).into_owned()

@@ -16,7 +16,8 @@ pub fn run(common: &Common, path: &Path, from: &str, dry_run: bool) -> Result<St
     file::refuse_taken(path)?;
     let parent = load(from, &[])?;
     let (name, extends) = (name(path)?, extends(path, from)?);
-    let text = starter::commented(&name, &extends, &parent, &shown(path));
+    let from_shown = if builtin_text(from).is_some() { from.to_owned() } else { shown(Path::new(from)) };
+    let text = starter::commented(&name, &extends, &parent, [&from_shown, &shown(path)]);
     let baseline = load_text(path, &text)?;
     verify(&parent, &baseline, path)?;
     if dry_run {

@@ -50,6 +50,9 @@ fn change(common: &Common, path: &Path, dry_run: bool, edit: impl FnOnce(&mut Dr
     if dry_run {
         output::note(&format!("{label} was not changed (--dry-run)"));
     }
+    if common.quiet {
+        return Ok(format!("{label}: {}\n", if dry_run { "would change" } else { "changed" }));
+    }
     let mut bytes = Vec::new();
     let view = output::view(common, text::Tense::Would);
     text::diff(&diff, &view, &mut bytes).map_err(|error| Error::failure(format!("cannot render the diff: {error}")))?;
