@@ -77,8 +77,8 @@ fn with_cis<'c>(id: &'c str) -> impl Iterator<Item = &'static Control> + 'c {
 /// The controls that name a section, or a part of it: `003 SELinux` is a part of `003 SELinux/AppArmor`.
 fn of_section<'c>(section: &'c str) -> impl Iterator<Item = &'static Control> + 'c {
     let covers = move |reference: &String| {
-        let (short, long) =
-            if reference.len() < section.len() { (reference.as_str(), section) } else { (section, reference.as_str()) };
+        let reference = reference.strip_prefix("002 ").unwrap_or(reference).trim_start_matches('§');
+        let (short, long) = if reference.len() < section.len() { (reference, section) } else { (section, reference) };
         let rest = long.strip_prefix(short);
         rest.is_some_and(|rest| !short.is_empty() && !rest.starts_with(|next: char| next.is_ascii_digit() || next == '.'))
     };

@@ -11,6 +11,7 @@ mod output;
 mod plan;
 pub mod prompt;
 mod rollback;
+mod save;
 
 pub use output::unreadable;
 
