@@ -54,7 +54,7 @@ impl Draft {
             };
             match lookup(document.as_table(), outer) {
                 Some(Item::Value(Value::InlineTable(table))) if !table.is_dotted() => {
-                    self.into_braces(table.span(), table.iter().filter_map(|(_, value)| last_end(value)).max(), &entry);
+                    self.put_in_braces(table.span(), table.iter().filter_map(|(_, value)| last_end(value)).max(), &entry);
                     return Ok(());
                 }
                 Some(Item::Table(table)) if !table.is_dotted() && !table.is_implicit() => {
@@ -126,7 +126,7 @@ impl Draft {
         let quoted = format!("\"{id}\"");
         match lookup(document.as_table(), path) {
             Some(Item::Value(Value::Array(array))) => {
-                self.into_array(array, &quoted);
+                self.put_in_array(array, &quoted);
                 Ok(())
             }
             Some(item) => {
@@ -164,7 +164,7 @@ impl Draft {
                 let element = format!("{{ {} }}", lines.collect::<Vec<_>>().join(", "));
                 match index.and_then(|index| array.get(index)).and_then(Value::span) {
                     Some(span) => self.splice(span, &element),
-                    None => self.into_array(array, &element),
+                    None => self.put_in_array(array, &element),
                 }
                 Ok(())
             }
@@ -263,7 +263,7 @@ impl Draft {
         }
     }
 
-    fn into_braces(&mut self, span: Option<Range<usize>>, last: Option<usize>, entry: &str) {
+    fn put_in_braces(&mut self, span: Option<Range<usize>>, last: Option<usize>, entry: &str) {
         match (last, span) {
             (Some(last), _) => self.splice(last..last, &format!(", {entry}")),
             (None, Some(span)) => self.splice(span, &format!("{{ {entry} }}")),
@@ -271,7 +271,7 @@ impl Draft {
         }
     }
 
-    fn into_array(&mut self, array: &Array, element: &str) {
+    fn put_in_array(&mut self, array: &Array, element: &str) {
         let span = array.span().unwrap_or_default();
         let inside = span.start + 1..span.end.saturating_sub(1);
         let last = array.iter().filter_map(Value::span).last();

@@ -1,6 +1,6 @@
 //! The catalogue, the built-in baselines and the loader as a whole.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use proptest::prelude::*;
