@@ -17,7 +17,7 @@ pub use build::BuildFacts;
 pub use container::ContainerFacts;
 pub use image::ImageFacts;
 pub use machine::MachineFacts;
-pub use swarm::SwarmFacts;
+pub use swarm::{ClusterFacts, SwarmAddresses, SwarmFacts};
 
 /// One thing that was looked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -6,14 +6,14 @@ use std::path::Path;
 use crate::baseline::Baseline;
 use crate::baseline::control::{Place, SocketOf, Want};
 use crate::error::Result;
-use crate::fact::{Fact, Facts, UnitFacts};
+use crate::fact::{Fact, Facts, SwarmFacts, UnitFacts};
 use crate::formats::{exec_start, rules_d, unit_file, unit_path};
 use crate::host::Host;
 use crate::host::fs::Want as Look;
 use crate::kinds::effective::{ConfigFile, DEFAULT_CONFIG_FILE, Effective, INIT_SCRIPT, SERVICE, SOCKET};
 use crate::kinds::place::{self, Resolved};
 use crate::kinds::socket::CONTAINERD_CONFIG;
-use crate::kinds::{self, daemon, daemon_config, watch};
+use crate::kinds::{self, daemon, daemon_config, swarm, watch};
 use crate::plan::drop_in_path;
 use crate::reach;
 
@@ -266,6 +266,27 @@ impl<'h> Observer<'h> {
         let (effective, facts) = self.effective();
         let path = format!("{}/{}", effective.data_root(facts), daemon::SWARM_STATE);
         self.stat(&path);
+    }
+
+    /// The swarm, where this node is in one.
+    pub fn swarm(&mut self) {
+        let state = self.facts.daemon.api.known().and_then(|api| api.swarm_state.clone());
+        if !matches!(self.facts.swarm, Fact::Unknown(_)) || state.is_none_or(|state| matches!(state.as_str(), "inactive" | ""))
+        {
+            return;
+        }
+        let (effective, facts) = self.effective();
+        let path = format!("{}/{}", effective.data_root(facts), daemon::SWARM_STATE);
+        self.read(&path);
+        let addresses = match self.facts.files.get(&path) {
+            Some(Fact::Known(file)) => {
+                let content = file.content.as_ref().map(|content| content.0.as_slice()).unwrap_or_default();
+                swarm::addresses(content).map_or_else(|why| Fact::Unknown(format!("{path}: {why}")), Fact::Known)
+            }
+            Some(Fact::Unknown(why)) => Fact::Unknown(why.clone()),
+            _ => Fact::Absent,
+        };
+        self.facts.swarm = Fact::Known(SwarmFacts { addresses, cluster: self.host.cluster() });
     }
 
     fn machine(&mut self) {

@@ -7,7 +7,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-pub use super::wants::{AttestWant, ContainerWant, HostWant, ImageRule, ImageWant, SwarmWant, SysctlWant};
+pub use super::wants::{
+    AttestWant, ContainerWant, Given, HostWant, ImageRule, ImageWant, LintLevel, Policy, ScanSeverity, Size, SwarmRule,
+    SwarmWant, SysctlWant,
+};
 use crate::expect::Expect;
 
 /// One requirement.

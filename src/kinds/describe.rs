@@ -149,11 +149,12 @@ pub fn how(want: &Want) -> How {
         Want::File(_) | Want::Socket(_) | Want::Watch(_) => How::Automatic,
         Want::DaemonConfig(_) => How::Manual,
         Want::AuditState(want) => fixed(want.is == AuditState::Persistent),
-        // These kinds say it in words only: `by hand: …`, or what is updated while it runs.
-        _ => match of_kind(want).fix {
-            text if text.is_empty() || text.starts_with("by hand") => How::Manual,
+        Want::Image(_) | Want::Swarm(_) | Want::Attest(_) => How::Manual,
+        Want::Sysctl(_) => How::Automatic,
+        // These kinds say it in words only: what is updated while it runs, or what is done by hand.
+        Want::Host(_) | Want::Container(_) => match of_kind(want).fix {
             text if text.contains("while it runs") || text.contains("update endpoint") => How::Live,
-            _ => How::Automatic,
+            _ => How::Manual,
         },
     }
 }
