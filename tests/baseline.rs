@@ -369,6 +369,10 @@ fn mistakes_write_nothing() {
             "harden: there is no variable `log_levl`\n  help: did you mean `log_level`?\n",
         ),
         (
+            &["unset", "mine.toml", "var", "log"],
+            "harden: there is no variable `log`\n  help: it is one of log.max_size, log.max_files\n",
+        ),
+        (
             &["set", "essential", "var", "log_level", "warn"],
             "harden: `essential` is a built-in baseline, which stays as it is\n  help: harden baseline new ./my-essential.toml --from essential  makes one of your own\n",
         ),

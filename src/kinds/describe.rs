@@ -150,12 +150,11 @@ pub fn how(want: &Want) -> How {
         Want::DaemonConfig(_) => How::Manual,
         Want::AuditState(want) => fixed(want.is == AuditState::Persistent),
         Want::Image(_) | Want::Swarm(_) | Want::Attest(_) => How::Manual,
-        Want::Sysctl(_) => How::Automatic,
-        // These kinds say it in words only: what is updated while it runs, or what is done by hand.
-        Want::Host(_) | Want::Container(_) => match of_kind(want).fix {
-            text if text.contains("while it runs") || text.contains("update endpoint") => How::Live,
-            _ => How::Manual,
-        },
+        // These kinds say it in words only.
+        Want::Sysctl(_) => fixed(of_kind(want).fix.contains("set it in")),
+        Want::Host(_) => fixed(!["", "by hand"].contains(&of_kind(want).fix.get(..7).unwrap_or_default())),
+        Want::Container(_) if of_kind(want).fix.contains("goes on running") => How::Live,
+        Want::Container(_) => How::Manual,
     }
 }
 

@@ -129,10 +129,17 @@ fn take_back(draft: &mut Draft, path: &Path, setting: &Unsetting) -> Result<()> 
             true => Ok(()),
             false => known(control).map(|_| ()),
         },
-        Unsetting::Var { name } => match draft.unset(&var_path(name))? || Catalogue::builtin().variable(name).is_some() {
-            true => Ok(()),
-            false => Err(no_variable(name)),
-        },
+        Unsetting::Var { name } => {
+            let catalogue = Catalogue::builtin();
+            let inner = format!("{name}.");
+            // `log` is no variable; all that begins with it is not to go by accident.
+            let several = catalogue.variable_names().any(|other| other.starts_with(&inner));
+            let found = !several && draft.unset(&var_path(name))?;
+            match found || catalogue.variable(name).is_some() {
+                true => Ok(()),
+                false => Err(no_variable(name)),
+            }
+        }
         Unsetting::Waive { control, target } => {
             let waivers = draft.waivers()?;
             let fits = |waiver: &(String, Option<String>)| waiver.0 == *control && (target.is_none() || waiver.1 == *target);
@@ -168,7 +175,13 @@ fn known(id: &str) -> Result<&'static Control> {
 }
 
 fn no_variable(name: &str) -> Error {
-    let help = did_you_mean(name, Catalogue::builtin().variable_names());
+    let names: Vec<&str> = Catalogue::builtin().variable_names().collect();
+    let within = format!("{name}.");
+    let below: Vec<&str> = names.iter().copied().filter(|other| other.starts_with(&within)).collect();
+    let help = match below.is_empty() {
+        true => did_you_mean(name, names),
+        false => format!("it is one of {}", below.join(", ")),
+    };
     Error::usage(format!("there is no variable `{name}`")).help(help)
 }
 

@@ -234,6 +234,88 @@ fn vars() -> impl Strategy<Value = String> {
     })
 }
 
+type Edit = dyn Fn(&mut Draft) -> Result<()>;
+
+/// Any file that a person could write, good or bad.
+fn anything() -> impl Strategy<Value = String> {
+    let piece = prop_oneof![
+        Just("[vars]"),
+        Just("[vars.log]"),
+        Just("[controls]"),
+        Just("[params]"),
+        Just("[params.x]"),
+        Just("[[waive]]"),
+        Just("[waive]"),
+        Just("log_level = 'é'"),
+        Just("log.max_size = \"\"\"\n1\n\"\"\""),
+        Just("vars.log.max_size = '1'"),
+        Just("vars = { log = { max_size = 1, } , log_level = 2 }"),
+        Just("vars = {log.max_size=1,log.max_files=2}"),
+        Just("vars = [1]"),
+        Just("enable = ["),
+        Just("\"x\","),
+        Just("\"x\""),
+        Just("]"),
+        Just("enable = [ 'x', 'é' ] # é"),
+        Just("controls.enable = ['x',]"),
+        Just("x = { mode_max = '1' }"),
+        Just("x.mode_max = '1'"),
+        Just("mode_max = 3"),
+        Just("control = 'x'"),
+        Just("waive = [{ control = 'x' }, { control = 'y' } ]"),
+        Just("# x = 1 é"),
+        Just("# \"x\", é"),
+        Just(""),
+    ];
+    (proptest::collection::vec(piece, 0..12), any::<bool>(), any::<bool>(), any::<bool>()).prop_map(
+        |(pieces, crlf, end, mark)| {
+            let text = pieces.join(if crlf { "\r\n" } else { "\n" }) + if end { "\n" } else { "" };
+            if mark { format!("\u{feff}{text}") } else { text }
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(500))]
+
+    /// Whatever is in the file: an edit is done, or refused; it never breaks the file, and never panics.
+    #[test]
+    fn no_edit_breaks_a_file(text in anything()) {
+        let Ok(start) = Draft::new(Path::new("b.toml"), &text) else { return Ok(()) };
+        let edits: [&Edit; 12] = [
+            &|draft| draft.set(&["vars", "log_level"], "\"new\"", Nested::Dotted),
+            &|draft| draft.set(&["vars", "log", "max_size"], "\"new\"", Nested::Dotted),
+            &|draft| draft.set(&["params", "x", "mode_max"], "\"new\"", Nested::Braces),
+            &|draft| draft.unset(&["vars", "log_level"]).map(|_| ()),
+            &|draft| draft.unset(&["vars", "log", "max_size"]).map(|_| ()),
+            &|draft| draft.unset(&["params", "x"]).map(|_| ()),
+            &|draft| draft.list(&["controls", "enable"], "new"),
+            &|draft| draft.unlist(&["controls", "enable"], "x").map(|_| ()),
+            &|draft| draft.waive(None, &[("control", "\"new\"".into())]),
+            &|draft| draft.waive(Some(0), &[("control", "\"new\"".into()), ("by", "\"b\"".into())]),
+            &|draft| draft.unwaive(0),
+            &|draft| draft.waivers().map(|_| ()),
+        ];
+        for (index, edit) in edits.iter().enumerate() {
+            let mut draft = start.clone();
+            let done = edit(&mut draft);
+            let document = Document::parse(draft.text());
+            prop_assert!(document.is_ok(), "edit {index} of {text:?} gave {:?}", draft.text());
+            match done {
+                Ok(()) if index == 0 => {
+                    let value = lookup(document.unwrap().as_table(), &["vars", "log_level"]).and_then(Item::as_str).map(str::to_owned);
+                    prop_assert_eq!(value.as_deref(), Some("new"), "{:?}", draft.text());
+                }
+                Ok(()) if index == 3 => {
+                    prop_assert!(lookup(document.unwrap().as_table(), &["vars", "log_level"]).is_none(), "{:?}", draft.text());
+                }
+                Ok(()) => {}
+                Err(_) => prop_assert_eq!(draft.text(), &text),
+            }
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn an_edit_changes_its_line_alone(text in vars(), name in 0_usize..5) {
