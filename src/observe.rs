@@ -62,7 +62,7 @@ pub fn observe_docker(host: &Host) -> Facts {
 
 /// Looks further: at what dockerd would need once this plan is applied.
 pub fn observe_after(host: &Host, facts: Facts, plan: &Plan) -> Facts {
-    let mut observer = Observer { host, facts, effective: None };
+    let mut observer = Observer { facts, ..Observer::new(host) };
     prerequisites::observe_after(&mut observer, plan);
     observer.facts
 }
