@@ -43,7 +43,7 @@ impl OwnFile {
 
     /// Gives the file another text, at once; its owner, mode and attributes stay. Refused where it is not as it was read.
     pub fn replace(&self, text: &str) -> Result<()> {
-        let keep = Meta { mode: None, uid: None, gid: None, xattrs: None };
+        let keep = Meta::default();
         Writer::for_own_file(&self.root).replace(&self.path, Some(&self.state), text.as_bytes(), &keep)
     }
 }
@@ -55,7 +55,7 @@ pub fn create(given: &Path, text: &str) -> Result<()> {
     // The umask can only be read by setting it; nothing else runs.
     let mask = umask(Mode::from_bits_truncate(0o022));
     umask(mask);
-    let meta = Meta { mode: Some(0o644 & !mask.bits()), uid: None, gid: None, xattrs: None };
+    let meta = Meta { mode: Some(0o644 & !mask.bits()), ..Meta::default() };
     Writer::for_own_file(&root).replace(&absolute(given)?, None, text.as_bytes(), &meta)
 }
 
