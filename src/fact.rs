@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub use build::{BuildFacts, ContextFact, DockerfileFact, IgnoreFact};
 pub use container::ContainerFacts;
-pub use image::ImageFacts;
+pub use image::{ImageFacts, ImageStep, ImageUse, MASKED, ScanFacts, ScanOf};
 pub use machine::MachineFacts;
 pub use swarm::{ClusterFacts, SwarmAddresses, SwarmFacts};
 
@@ -226,6 +226,9 @@ pub struct Facts {
     /// Images.
     #[serde(default)]
     pub images: Fact<Vec<ImageFacts>>,
+    /// What scanners reported of images, by the paths of their reports.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub scans: BTreeMap<String, Fact<Vec<ScanFacts>>>,
     /// The swarm.
     #[serde(default)]
     pub swarm: Fact<SwarmFacts>,

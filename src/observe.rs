@@ -7,7 +7,7 @@ use crate::baseline::Baseline;
 use crate::baseline::control::{ImageRule, Place, SocketOf, Want};
 use crate::error::Result;
 use crate::fact::{Fact, Facts, SwarmFacts, UnitFacts};
-use crate::formats::{exec_start, rules_d, unit_file, unit_path};
+use crate::formats::{exec_start, rules_d, scan_report, unit_file, unit_path};
 use crate::host::Host;
 use crate::host::fs::Want as Look;
 use crate::host::process;
@@ -24,6 +24,8 @@ pub const SCHEMA: &str = "harden/facts/1";
 pub const RULES_DIR: &str = "/etc/audit/rules.d";
 /// Configuration and environment files are small; a larger one is an accident.
 const MAX_CONFIG: usize = 4 << 20;
+/// Reports of scanners may name thousands of packages.
+const MAX_REPORT: usize = 256 << 20;
 /// Programs whose presence means that the audit tools are installed.
 const AUDITCTL: [&str; 3] = ["/usr/sbin/auditctl", "/sbin/auditctl", "/usr/bin/auditctl"];
 /// Programs whose presence means that Docker is installed.
@@ -41,6 +43,7 @@ pub fn observe(host: &Host, baseline: &Baseline) -> Result<Facts> {
     for control in &baseline.controls {
         kinds::observe(control, &mut observer);
     }
+    observer.images(baseline);
     if baseline.controls.iter().any(|control| matches!(control.want, Want::Daemon(_) | Want::DaemonConfig(_))) {
         prerequisites::observe(&mut observer, Some(baseline));
     }
@@ -316,6 +319,36 @@ impl<'h> Observer<'h> {
             _ => Fact::Absent,
         };
         self.facts.swarm = Fact::Known(SwarmFacts { addresses, cluster: self.host.cluster() });
+    }
+
+    /// The images, where a control asks about them and dockerd runs.
+    fn images(&mut self, baseline: &Baseline) {
+        let asked = kinds::image::asked(baseline).filter(|_| !self.facts.daemon.api.is_absent());
+        if let Some(asked) = asked {
+            self.facts.images = match &self.facts.daemon.api {
+                Fact::Unknown(why) => Fact::Unknown(why.clone()),
+                _ => self.host.images(&asked),
+            };
+        }
+    }
+
+    /// A scanner's report; it is not kept, only what it says of images.
+    pub fn scan(&mut self, path: &str) {
+        if self.facts.scans.contains_key(path) {
+            return;
+        }
+        let scan = match self.host.root.look(path, Look::Content { limit: MAX_REPORT }) {
+            Fact::Known(file) => match &file.content {
+                Some(content) => match scan_report::parse(&content.0, file.mtime_ns / 1_000_000_000) {
+                    Ok(scans) => Fact::Known(scans),
+                    Err(why) => Fact::Unknown(format!("{path}:{why}")),
+                },
+                None => Fact::Unknown(format!("{path} is not a regular file")),
+            },
+            Fact::Absent => Fact::Absent,
+            Fact::Unknown(why) => Fact::Unknown(why),
+        };
+        self.facts.scans.insert(path.to_owned(), scan);
     }
 
     fn machine(&mut self) {

@@ -50,6 +50,21 @@ pub fn find(text: &str) -> Vec<Token> {
     found
 }
 
+/// Whether a value could be a secret: it is there, it is written out, and it is no switch or number of a few digits.
+pub fn is_literal(value: &str) -> bool {
+    let value = value.trim().trim_matches(['"', '\'']);
+    let switch =
+        ["true", "false", "yes", "no", "on", "off", "none", "null", "0", "1"].contains(&value.to_ascii_lowercase().as_str());
+    let default = value.split_once(":-").and_then(|(_, rest)| rest.strip_suffix('}'));
+    match value {
+        _ if value.is_empty() || switch || value.contains("***") => false,
+        _ if value.starts_with('<') && value.ends_with('>') => false,
+        // `${NAME:-secret}` holds its default.
+        _ if value.starts_with("${") => default.is_some_and(|default| !default.starts_with('$') && is_literal(default)),
+        _ => !value.contains('$') && !value.contains('`'),
+    }
+}
+
 fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_'
 }

@@ -8,6 +8,7 @@
 //! [`MAX_BODY`] long, and what cannot be understood is [`Fact::Unknown`].
 
 mod body;
+mod images;
 mod swarm;
 
 use std::collections::BTreeMap;
@@ -28,6 +29,8 @@ use tokio::net::UnixStream;
 
 use crate::error::{Error, Result};
 use crate::fact::{ApiFacts, Fact};
+
+pub use images::Asked as AskedOfImages;
 
 /// How long observing waits for the daemon.
 pub const TIMEOUT: Duration = Duration::from_secs(5);

@@ -23,7 +23,9 @@ use std::time::Duration;
 
 use crate::apply::journal;
 use crate::error::Result;
-use crate::fact::{ApiFacts, ClusterFacts, Content, Fact, Facts, HostFacts, KernelAudit, ProcessFact, ServiceManager};
+use crate::fact::{
+    ApiFacts, ClusterFacts, Content, Fact, Facts, HostFacts, ImageFacts, KernelAudit, ProcessFact, ServiceManager,
+};
 use accounts::Accounts;
 use docker::{Answer, Endpoint, Engine, Pending};
 use fs::{Root, Want};
@@ -135,6 +137,12 @@ impl Host {
     /// What a manager says of its swarm; `Absent` where this node is none.
     pub fn cluster(&self) -> Fact<ClusterFacts> {
         self.endpoint.as_ref().map_or(Fact::Absent, |(endpoint, _)| Engine::new(endpoint.clone(), docker::TIMEOUT).cluster())
+    }
+
+    /// Every image of the engine; `Absent` in an image tree, and where no daemon listens.
+    pub fn images(&self, asked: &docker::AskedOfImages) -> Fact<Vec<ImageFacts>> {
+        let engine = |endpoint: &Endpoint| Engine::new(endpoint.clone(), docker::TIMEOUT);
+        self.endpoint.as_ref().map_or(Fact::Absent, |(endpoint, _)| engine(endpoint).images(asked))
     }
 
     /// The running containers and their process ids.

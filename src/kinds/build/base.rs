@@ -126,7 +126,7 @@ fn of_registries(build: &Build, allow: &[String], variable: &str, desired: &str)
 }
 
 /// Whether a policy's pattern covers an image; a registry alone covers all that is in it.
-pub(super) fn covers(pattern: &str, name: &ImageName) -> bool {
+pub(in crate::kinds) fn covers(pattern: &str, name: &ImageName) -> bool {
     if !pattern.contains(['*', '?', '[']) && !pattern.contains('/') {
         return pattern == name.registry;
     }

@@ -21,35 +21,36 @@ use crate::baseline::control::{Control, ImageRule, ImageWant};
 use crate::finding::{Outcome, Verdict};
 use crate::kinds::{Context, not_applicable, unknown, verdict};
 
+pub(in crate::kinds) use base::covers;
 pub use steps::Build;
 pub use waiver::waivers;
 
 /// What one rule found in one Dockerfile.
 #[derive(Debug, Default)]
-struct Found {
+pub(in crate::kinds) struct Found {
     /// What is not as wanted.
-    drift: Vec<Drift>,
+    pub drift: Vec<Drift>,
     /// What could not be told, and where.
-    unknown: Vec<(usize, String)>,
+    pub unknown: Vec<(usize, String)>,
     /// What holds, where nothing else was found.
-    holds: String,
+    pub holds: String,
     /// What a reader should still know then.
-    note: Option<String>,
+    pub note: Option<String>,
     /// Why the rule has nothing to speak of.
-    nothing: Option<String>,
+    pub nothing: Option<String>,
 }
 
 /// One place that is not as wanted.
 #[derive(Debug)]
-struct Drift {
+pub(in crate::kinds) struct Drift {
     /// Where in the file.
-    at: usize,
+    pub at: usize,
     /// What is there.
-    observed: String,
+    pub observed: String,
     /// What should be.
-    desired: String,
+    pub desired: String,
     /// What to write instead.
-    fix: String,
+    pub fix: String,
 }
 
 impl Found {
@@ -77,7 +78,8 @@ pub fn judge<'c>(control: &'c Control, want: &ImageWant, context: &Context) -> V
     context.builds.iter().flat_map(|build| verdicts(control, found(want, build), build)).collect()
 }
 
-fn found(want: &ImageWant, build: &Build) -> Found {
+/// What a rule finds in one Dockerfile.
+pub(in crate::kinds) fn found(want: &ImageWant, build: &Build) -> Found {
     if build.stages.is_empty() && want.rule != ImageRule::DockerfileLint {
         return Found::nothing("it has no FROM, so no image comes of it");
     }

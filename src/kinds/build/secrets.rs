@@ -8,7 +8,7 @@ use super::{Build, Found};
 use crate::baseline::control::ImageWant;
 use crate::formats::dockerfile::{Instruction, Keyword};
 use crate::formats::shell::{Command, ShellWord};
-use crate::formats::token;
+use crate::formats::token::{self, is_literal};
 
 /// Ends of names that say where a secret is, or what it is like, and not what it is.
 const NOT_THE_SECRET: [&str; 15] = [
@@ -59,21 +59,6 @@ impl Names {
 /// Upper case, with `_` for `-` and `.`, so that a name has one form.
 fn even(name: &str) -> String {
     name.to_ascii_uppercase().replace(['-', '.'], "_")
-}
-
-/// Whether a value could be a secret: it is there, it is written out, and it is no switch or number of a few digits.
-fn is_literal(value: &str) -> bool {
-    let value = value.trim().trim_matches(['"', '\'']);
-    let switch =
-        ["true", "false", "yes", "no", "on", "off", "none", "null", "0", "1"].contains(&value.to_ascii_lowercase().as_str());
-    let default = value.split_once(":-").and_then(|(_, rest)| rest.strip_suffix('}'));
-    match value {
-        _ if value.is_empty() || switch || value.contains("***") => false,
-        _ if value.starts_with('<') && value.ends_with('>') => false,
-        // `${NAME:-secret}` holds its default.
-        _ if value.starts_with("${") => default.is_some_and(|default| !default.starts_with('$') && is_literal(default)),
-        _ => !value.contains('$') && !value.contains('`'),
-    }
 }
 
 /// image-no-secrets.

@@ -1,14 +1,62 @@
-//! Images that an engine holds.
+//! Images that an engine holds: one verdict an image.
 
-use crate::baseline::control::{Control, ImageWant};
-use crate::finding::Verdict;
-use crate::kinds::{Context, docker_missing, not_applicable, verdict};
+use super::{client, made, property, scans};
+use crate::baseline::control::{Control, Given, ImageRule, ImageWant};
+use crate::fact::{Fact, ImageFacts};
+use crate::finding::{Outcome, Verdict};
+use crate::kinds::{Context, docker_missing, not_applicable, unknown, verdict};
 
 /// What stands for all images of a host.
-const TARGET: &str = "images";
+pub(super) const TARGET: &str = "images";
+
+/// How one image stands.
+pub(super) struct Standing {
+    pub outcome: Outcome,
+    pub observed: String,
+    pub desired: String,
+}
+
+impl Standing {
+    pub fn good(observed: impl Into<String>, desired: impl Into<String>) -> Self {
+        Self { outcome: Outcome::Compliant { note: None }, observed: observed.into(), desired: desired.into() }
+    }
+
+    pub fn noted(observed: impl Into<String>, desired: impl Into<String>, note: impl Into<String>) -> Self {
+        Self { outcome: Outcome::Compliant { note: Some(note.into()) }, ..Self::good(observed, desired) }
+    }
+
+    pub fn drift(observed: impl Into<String>, desired: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self { outcome: Outcome::Manual(fix.into()), ..Self::good(observed, desired) }
+    }
+
+    pub fn unknown(why: impl Into<String>) -> Self {
+        Self { outcome: Outcome::Unknown(why.into()), ..Self::good("", "") }
+    }
+
+    pub fn nothing(reason: impl Into<String>) -> Self {
+        Self { outcome: Outcome::NotApplicable(reason.into()), ..Self::good("", "") }
+    }
+}
+
+/// Whether a rule is judged from the images, and not from what lies beside them or from Dockerfiles alone.
+pub(super) fn of_images(rule: ImageRule) -> bool {
+    !of_dockerfiles(rule) && !matches!(rule, ImageRule::ContentTrust | ImageRule::SigningKeysProtected)
+}
+
+fn of_dockerfiles(rule: ImageRule) -> bool {
+    matches!(
+        rule,
+        ImageRule::BuildSecretMounts
+            | ImageRule::Dockerignore
+            | ImageRule::Multistage
+            | ImageRule::RunMerged
+            | ImageRule::BuildCache
+            | ImageRule::DockerfileLint
+    )
+}
 
 /// Verdicts of one control: one an image.
-pub fn judge<'c>(control: &'c Control, _want: &ImageWant, context: &Context) -> Vec<Verdict<'c>> {
+pub fn judge<'c>(control: &'c Control, want: &ImageWant, context: &Context) -> Vec<Verdict<'c>> {
     let facts = context.facts;
     if let Some(outcome) = docker_missing(facts) {
         return vec![verdict(control, TARGET, outcome, "", "")];
@@ -16,6 +64,94 @@ pub fn judge<'c>(control: &'c Control, _want: &ImageWant, context: &Context) -> 
     if !facts.host.live {
         return vec![not_applicable(control, TARGET, "an image tree has no engine that holds images")];
     }
-    let reason = "harden does not judge the images of an engine yet, only Dockerfiles: harden check --dockerfile PATH";
-    vec![not_applicable(control, TARGET, reason)]
+    if of_dockerfiles(want.rule) {
+        return vec![not_applicable(control, TARGET, "judged on Dockerfiles: harden check --dockerfile PATH")];
+    }
+    match want.rule {
+        ImageRule::ContentTrust => return client::trust(control, context),
+        ImageRule::SigningKeysProtected => return client::keys(control, context),
+        _ => {}
+    }
+    let images = match (&facts.daemon.api, &facts.images) {
+        (Fact::Absent, _) | (_, Fact::Absent) => return vec![not_applicable(control, TARGET, "dockerd does not run")],
+        (Fact::Unknown(why), _) | (_, Fact::Unknown(why)) => return vec![unknown(control, TARGET, why.clone())],
+        (Fact::Known(_), Fact::Known(images)) => images.as_slice(),
+    };
+    if images.is_empty() {
+        return vec![not_applicable(control, TARGET, "the engine holds no image")];
+    }
+    let once = |standing: Standing| vec![told(control, TARGET.into(), standing, "API /images/json")];
+    match want.rule {
+        ImageRule::Sprawl => once(property::sprawl(want, images)),
+        ImageRule::NoExtraUsers => once(Standing::unknown(LOOK_FOR_USERS)),
+        ImageRule::TrustedBase | ImageRule::MirroredPrivately if want.allow.is_empty() => {
+            once(property::no_policy(want.rule, images))
+        }
+        ImageRule::SignaturesVerified if want.look_for.is_empty() => once(Standing::drift(
+            "no policy",
+            "signatures are verified before images run",
+            "sign in the pipeline, verify at admission, e.g. with cosign or notation, and name that in signature_policy",
+        )),
+        ImageRule::VulnScanned | ImageRule::MalwareScanned if want.reports.is_empty() => once(scans::no_reports(want)),
+        _ => each(control, want, context, images),
+    }
+}
+
+const LOOK_FOR_USERS: &str = "not looked at: harden does not read the files in images; docker export of a container that was made with docker \
+                              create, and not started, has the image's /etc/passwd";
+const LOOK_FOR_SETUID: &str = "not looked at: harden does not read the files in images; list them without running anything: docker export \
+                               $(docker create IMAGE) | tar -tv | grep -E '^-..s|^-.....s'";
+
+fn each<'c>(control: &'c Control, want: &ImageWant, context: &Context, images: &[ImageFacts]) -> Vec<Verdict<'c>> {
+    let mut verdicts = Vec::new();
+    let mut unseen = false;
+    for image in images {
+        let target = target(image);
+        if let Some(why) = &image.unread {
+            verdicts.push(unknown(control, target, why.clone()));
+            continue;
+        }
+        let (standing, evidence) = match want.rule {
+            rule if made::needs_history(rule) => {
+                (made::judge(want, image, images), "API /images/ID/json and /images/ID/history")
+            }
+            ImageRule::Labels | ImageRule::ExposeUnprivileged => (made::judge(want, image, images), "API /images/ID/json"),
+            ImageRule::VulnScanned | ImageRule::MalwareScanned => (scans::judge(want, image, context.facts), "scan_reports"),
+            _ => (property::judge(want, image, images), "API /images/ID/json"),
+        };
+        match standing.outcome {
+            // No history shows every file: what it does not show is not known to hold.
+            Outcome::Compliant { .. } | Outcome::NotApplicable(_) if want.rule == ImageRule::NoSetuid => unseen = true,
+            // Only what containers use is spoken of.
+            Outcome::NotApplicable(_) if property::of_those_in_use(want.rule) => {}
+            _ => verdicts.push(told(control, target, standing, evidence)),
+        }
+    }
+    if unseen {
+        verdicts.push(unknown(control, TARGET, LOOK_FOR_SETUID));
+    }
+    if verdicts.is_empty() {
+        verdicts.push(not_applicable(control, TARGET, property::none_in_use(want)));
+    }
+    verdicts
+}
+
+fn told<'c>(control: &'c Control, target: String, standing: Standing, evidence: &str) -> Verdict<'c> {
+    let silent = matches!(standing.outcome, Outcome::Unknown(_) | Outcome::NotApplicable(_));
+    let mut verdict = verdict(control, target, standing.outcome, standing.observed, standing.desired);
+    if !silent {
+        verdict.evidence.push(evidence.to_owned());
+    }
+    verdict
+}
+
+/// What an image is called: its first name, else the digits of its id that people use.
+pub(super) fn target(image: &ImageFacts) -> String {
+    let short = || image.id.trim_start_matches("sha256:").chars().take(12).collect();
+    format!("image:{}", image.names.first().cloned().unwrap_or_else(short))
+}
+
+/// The value that a variable gives, if it is set.
+pub(super) fn given<T>(value: &Option<Given<T>>) -> Option<&T> {
+    value.as_ref().and_then(Given::value)
 }

@@ -1,0 +1,348 @@
+//! Reports of scanners: Trivy's JSON, Grype's JSON, SARIF.
+//!
+//! What is not read is skipped without being kept, so a report of many megabytes costs little more than its bytes.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Deserializer};
+
+use crate::fact::{ScanFacts, ScanOf};
+
+/// Names of what a scanner found that are kept, a severity; their number is kept whole.
+const MOST_NAMES: usize = 100_000;
+
+/// Reads a report; one of SARIF may speak of several images.
+///
+/// # Errors
+/// What is wrong, after `LINE:COLUMN: `.
+pub fn parse(content: &[u8], file_time: i64) -> Result<Vec<ScanFacts>, String> {
+    let report: Report = serde_json::from_slice(content).map_err(|error| {
+        let text = error.to_string();
+        let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(text, _)| text);
+        format!("{}:{}: {text}", error.line(), error.column())
+    })?;
+    let mut scans = match report {
+        Report { schema_version: Some(_), artifact_name: Some(_), .. } => vec![trivy(report)],
+        Report { matches: Some(_), source: Some(_), .. } => vec![grype(report)],
+        Report { runs: Some(runs), .. } => runs.into_iter().map(sarif).collect(),
+        _ => return Err("1:1: expected a report of Trivy or Grype as JSON, or SARIF".into()),
+    };
+    for scan in &mut scans {
+        scan.time_of_file = scan.at == 0;
+        scan.at = if scan.at == 0 { file_time } else { scan.at };
+        scan.images.retain(|image| !image.is_empty());
+        scan.images.sort();
+        scan.images.dedup();
+        for names in scan.found.values_mut() {
+            names.sort();
+            names.dedup();
+            names.truncate(MOST_NAMES);
+        }
+    }
+    Ok(scans)
+}
+
+fn trivy(report: Report) -> ScanFacts {
+    let metadata = report.metadata.unwrap_or_default();
+    let mut scan = ScanFacts { scanner: "Trivy".into(), at: seconds(&report.created_at), ..ScanFacts::default() };
+    scan.images = [metadata.repo_tags, metadata.repo_digests].concat();
+    scan.images.extend([metadata.image_id, report.artifact_name.unwrap_or_default()]);
+    for found in report.results.into_iter().flat_map(|result| result.vulnerabilities) {
+        scan.found.entry(found.severity.to_ascii_lowercase()).or_default().push(found.vulnerability_id);
+    }
+    scan
+}
+
+fn grype(report: Report) -> ScanFacts {
+    let descriptor = report.descriptor.unwrap_or_default();
+    let mut scan = ScanFacts { scanner: "Grype".into(), at: seconds(&descriptor.timestamp), ..ScanFacts::default() };
+    if let Some(Target::Image(target)) = report.source.and_then(|source| source.target) {
+        scan.images = [target.tags, target.repo_digests].concat();
+        scan.images.extend([target.image_id, target.manifest_digest, target.user_input]);
+    }
+    for found in report.matches.unwrap_or_default() {
+        let found = found.vulnerability;
+        scan.found.entry(found.severity.to_ascii_lowercase()).or_default().push(found.id);
+    }
+    scan
+}
+
+fn sarif(run: Run) -> ScanFacts {
+    let driver = run.tool.driver;
+    let name = driver.name.to_ascii_lowercase();
+    let malware = ["clam", "yara", "malware", "virus"].iter().any(|word| name.contains(word));
+    let at = run.invocations.iter().map(|invocation| seconds(&invocation.end_time_utc)).max().unwrap_or(0);
+    let mut scan = ScanFacts { scanner: driver.name, at, ..ScanFacts::default() };
+    scan.of = if malware { ScanOf::Malware } else { ScanOf::Vulnerabilities };
+    let properties = run.properties;
+    scan.images = [properties.repo_tags, properties.repo_digests].concat();
+    scan.images.extend([properties.image_id, properties.image_name]);
+    let rules: BTreeMap<&str, &Rule> = driver.rules.iter().map(|rule| (rule.id.as_str(), rule)).collect();
+    for result in run.results {
+        let severity = rules.get(result.rule_id.as_str()).and_then(|rule| rule.severity());
+        let severity = severity.unwrap_or_else(|| of_level(&result.level)).to_owned();
+        scan.found.entry(severity).or_default().push(result.rule_id);
+    }
+    scan
+}
+
+/// SARIF's own levels, where a rule says no more; a level that is left out is a warning.
+fn of_level(level: &str) -> &'static str {
+    match level {
+        "error" => "high",
+        "note" => "low",
+        "none" => "unknown",
+        _ => "medium",
+    }
+}
+
+impl Rule {
+    /// By the number that code hosts read, else by the word that a scanner adds.
+    fn severity(&self) -> Option<&'static str> {
+        let words = ["critical", "high", "medium", "low"];
+        let tagged = self.properties.tags.iter().find_map(|tag| words.into_iter().find(|word| tag.eq_ignore_ascii_case(word)));
+        tagged.or_else(|| match self.properties.security_severity.parse::<f64>().ok()? {
+            score if score >= 9.0 => Some("critical"),
+            score if score >= 7.0 => Some("high"),
+            score if score >= 4.0 => Some("medium"),
+            _ => Some("low"),
+        })
+    }
+}
+
+/// 0 for what is no time.
+fn seconds(text: &str) -> i64 {
+    text.parse::<jiff::Timestamp>().map_or(0, |at| at.as_second().max(0))
+}
+
+fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(from: D) -> Result<T, D::Error> {
+    Ok(Option::deserialize(from)?.unwrap_or_default())
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Report {
+    #[serde(rename = "SchemaVersion")]
+    schema_version: Option<serde::de::IgnoredAny>,
+    #[serde(rename = "CreatedAt", deserialize_with = "or_default")]
+    created_at: String,
+    #[serde(rename = "ArtifactName")]
+    artifact_name: Option<String>,
+    #[serde(rename = "Metadata")]
+    metadata: Option<Metadata>,
+    #[serde(rename = "Results", deserialize_with = "or_default")]
+    results: Vec<TrivyResult>,
+    matches: Option<Vec<Match>>,
+    source: Option<Source>,
+    descriptor: Option<Descriptor>,
+    runs: Option<Vec<Run>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Metadata {
+    #[serde(rename = "ImageID", deserialize_with = "or_default")]
+    image_id: String,
+    #[serde(rename = "RepoTags", deserialize_with = "or_default")]
+    repo_tags: Vec<String>,
+    #[serde(rename = "RepoDigests", deserialize_with = "or_default")]
+    repo_digests: Vec<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct TrivyResult {
+    #[serde(rename = "Vulnerabilities", deserialize_with = "or_default")]
+    vulnerabilities: Vec<Vulnerability>,
+}
+
+#[derive(Deserialize)]
+struct Vulnerability {
+    #[serde(rename = "VulnerabilityID")]
+    vulnerability_id: String,
+    #[serde(rename = "Severity", default, deserialize_with = "or_default")]
+    severity: String,
+}
+
+#[derive(Deserialize)]
+struct Match {
+    vulnerability: GrypeVulnerability,
+}
+
+#[derive(Deserialize)]
+struct GrypeVulnerability {
+    id: String,
+    #[serde(default, deserialize_with = "or_default")]
+    severity: String,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Source {
+    target: Option<Target>,
+}
+
+/// What was scanned: an image, or a directory by its name.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Target {
+    Image(ImageTarget),
+    Other(serde::de::IgnoredAny),
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ImageTarget {
+    #[serde(default, deserialize_with = "or_default")]
+    user_input: String,
+    #[serde(rename = "imageID")]
+    image_id: String,
+    #[serde(default, deserialize_with = "or_default")]
+    manifest_digest: String,
+    #[serde(default, deserialize_with = "or_default")]
+    tags: Vec<String>,
+    #[serde(default, deserialize_with = "or_default")]
+    repo_digests: Vec<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Descriptor {
+    #[serde(deserialize_with = "or_default")]
+    timestamp: String,
+}
+
+#[derive(Deserialize)]
+struct Run {
+    tool: Tool,
+    #[serde(default, deserialize_with = "or_default")]
+    results: Vec<SarifResult>,
+    #[serde(default, deserialize_with = "or_default")]
+    invocations: Vec<Invocation>,
+    #[serde(default, deserialize_with = "or_default")]
+    properties: RunProperties,
+}
+
+#[derive(Deserialize)]
+struct Tool {
+    driver: Driver,
+}
+
+#[derive(Deserialize)]
+struct Driver {
+    name: String,
+    #[serde(default, deserialize_with = "or_default")]
+    rules: Vec<Rule>,
+}
+
+#[derive(Deserialize)]
+struct Rule {
+    id: String,
+    #[serde(default, deserialize_with = "or_default")]
+    properties: RuleProperties,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct RuleProperties {
+    #[serde(rename = "security-severity", deserialize_with = "or_default")]
+    security_severity: String,
+    #[serde(deserialize_with = "or_default")]
+    tags: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct SarifResult {
+    #[serde(default, deserialize_with = "or_default")]
+    rule_id: String,
+    #[serde(default, deserialize_with = "or_default")]
+    level: String,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct Invocation {
+    #[serde(deserialize_with = "or_default")]
+    end_time_utc: String,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct RunProperties {
+    #[serde(rename = "imageID", deserialize_with = "or_default")]
+    image_id: String,
+    #[serde(deserialize_with = "or_default")]
+    image_name: String,
+    #[serde(deserialize_with = "or_default")]
+    repo_tags: Vec<String>,
+    #[serde(deserialize_with = "or_default")]
+    repo_digests: Vec<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const DAY: i64 = 1_790_000_000;
+
+    fn read(report: serde_json::Value) -> Vec<ScanFacts> {
+        parse(report.to_string().as_bytes(), DAY).unwrap()
+    }
+
+    fn found(severity: &str, name: &str) -> BTreeMap<String, Vec<String>> {
+        [(severity.to_owned(), vec![name.to_owned()])].into()
+    }
+
+    #[test]
+    fn of_trivy() {
+        let report = json!({"SchemaVersion": 2, "CreatedAt": "2026-11-20T10:00:00.5+01:00", "ArtifactName": "web:1",
+            "Metadata": {"ImageID": "sha256:ab", "RepoTags": ["web:1"], "RepoDigests": null},
+            "Results": [{"Target": "web", "Vulnerabilities": [{"VulnerabilityID": "CVE-1", "Severity": "HIGH"}]}, {"Class": "secret"}]});
+        let expected = ScanFacts {
+            scanner: "Trivy".into(),
+            of: ScanOf::Vulnerabilities,
+            images: vec!["sha256:ab".into(), "web:1".into()],
+            at: 1_795_165_200,
+            time_of_file: false,
+            found: found("high", "CVE-1"),
+        };
+        assert_eq!(read(report), [expected]);
+    }
+
+    #[test]
+    fn of_grype() {
+        let report = json!({"matches": [{"vulnerability": {"id": "CVE-2", "severity": "Critical"}}],
+            "source": {"type": "image", "target": {"userInput": "web:1", "imageID": "sha256:ab", "manifestDigest": "sha256:cd",
+            "tags": [], "repoDigests": ["web@sha256:cd"]}}, "descriptor": {"name": "grype"}});
+        let [scan] = read(report).try_into().unwrap();
+        assert_eq!(scan.images, ["sha256:ab", "sha256:cd", "web:1", "web@sha256:cd"]);
+        assert_eq!((scan.at, scan.time_of_file, scan.found), (DAY, true, found("critical", "CVE-2")));
+    }
+
+    #[test]
+    fn of_sarif() {
+        let report = json!({"version": "2.1.0", "runs": [{"tool": {"driver": {"name": "Trivy", "rules": [
+            {"id": "CVE-3", "properties": {"security-severity": "9.8"}}]}},
+            "results": [{"ruleId": "CVE-3", "level": "error"}, {"ruleId": "CVE-4", "level": "note"}],
+            "properties": {"imageName": "web:1", "repoTags": ["web:1"]}},
+            {"tool": {"driver": {"name": "ClamAV"}}, "results": [], "invocations": [{"endTimeUtc": "2026-11-20T10:00:00Z"}]}]});
+        let [flaws, malware] = read(report).try_into().unwrap();
+        assert_eq!(flaws.found, [("critical".into(), vec!["CVE-3".into()]), ("low".into(), vec!["CVE-4".into()])].into());
+        assert_eq!((malware.of, malware.at, malware.time_of_file), (ScanOf::Malware, 1_795_168_800, false));
+    }
+
+    #[test]
+    fn what_is_no_report() {
+        for (text, expected) in [
+            ("", "1:0: EOF while parsing a value"),
+            ("{\"SchemaVersion\": 2,\n x", "2:2: key must be a string"),
+            ("{}", "1:1: expected a report of Trivy or Grype as JSON, or SARIF"),
+            ("{\"matches\": 7, \"source\": {}}", "1:13: invalid type: integer `7`, expected a sequence"),
+        ] {
+            assert_eq!(parse(text.as_bytes(), DAY).unwrap_err(), expected, "{text}");
+        }
+    }
+}

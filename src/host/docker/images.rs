@@ -1,0 +1,284 @@
+//! Images, and the containers that are made from them: `/images/json`, `/images/ID/json`, `/images/ID/history`, `/containers/json`.
+//!
+//! Engines of every generation answer here: one sends `null` where another sends an empty list or leaves the field out. A field of a
+//! wrong type is no answer, because a default in its place might be the harmless one.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use hyper::StatusCode;
+use serde::{Deserialize, Deserializer};
+
+use super::{Engine, Miss, Reply};
+use crate::fact::{Fact, ImageFacts, ImageStep, ImageUse, MASKED};
+use crate::formats::image_history::step;
+use crate::formats::secret_mask::{self, Masker};
+
+/// Requests at once. More would only queue inside dockerd.
+const AT_ONCE: usize = 16;
+/// How long dockerd may take for each request beyond the first, on top of the client's own patience.
+const EACH: Duration = Duration::from_millis(250);
+const LIST: &str = "/images/json?all=0";
+const CONTAINERS: &str = "/containers/json?all=1";
+
+/// What the controls of a baseline want to know of images.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Asked {
+    /// Whether any of them needs the history.
+    pub history: bool,
+    /// Patterns of the names of secrets, beside those that harden knows.
+    pub secret_names: Vec<String>,
+}
+
+impl Engine {
+    /// Every image that the engine lists or a container is made from, in the order of their names. One that vanishes while it is
+    /// looked at is left out; one that can't be looked at says why. `Absent` when no daemon listens.
+    pub fn images(&self, asked: &Asked) -> Fact<Vec<ImageFacts>> {
+        match self.try_images(asked) {
+            Ok(images) => Fact::Known(images),
+            Err(Miss::NoListener) => Fact::Absent,
+            Err(Miss::Failed(why)) => Fact::Unknown(why),
+        }
+    }
+
+    fn try_images(&self, asked: &Asked) -> Result<Vec<ImageFacts>, Miss> {
+        let lists = self.fetch(vec![LIST.into(), CONTAINERS.into()])?;
+        let [images, containers] = <[_; 2]>::try_from(lists).map_err(|_| self.failed("the call was cut short"))?;
+        let listed: Vec<Listed> = self.read(LIST, images)?.unwrap_or_default();
+        let containers: Vec<Container> = self.read(CONTAINERS, containers)?.unwrap_or_default();
+        let mut used = uses(containers);
+        let mut ids: Vec<String> = listed.into_iter().map(|one| one.id).chain(used.keys().cloned()).filter(is_id).collect();
+        ids.sort();
+        ids.dedup();
+        let inspected = self.fetch(ids.iter().map(|id| format!("/images/{id}/json")).collect())?;
+        let histories = match asked.history {
+            true => self.fetch(ids.iter().map(|id| format!("/images/{id}/history")).collect())?.into_iter().map(Some).collect(),
+            false => ids.iter().map(|_| None).collect::<Vec<_>>(),
+        };
+        let masker = Masker::new(&asked.secret_names);
+        let mut found = Vec::new();
+        for ((id, inspected), history) in ids.iter().zip(inspected).zip(histories) {
+            let used_by = used.remove(id).unwrap_or_default();
+            let mut image = match self.read::<Inspect>(&format!("/images/{id}/json"), inspected) {
+                Ok(Some(seen)) => seen.facts(&masker),
+                // It was deleted meanwhile; of one that a container holds on to, that is worth a word.
+                Ok(None) if used_by.is_empty() => continue,
+                Ok(None) => unread(id, "the engine does not have it any more".into()),
+                Err(miss) => unread(id, self.why(miss)),
+            };
+            image.used_by = used_by;
+            if let Some(history) = history {
+                image.history = self.history(id, history, &masker);
+            }
+            found.push(image);
+        }
+        found.sort_by(|a, b| (a.names.is_empty(), &a.names, &a.id).cmp(&(b.names.is_empty(), &b.names, &b.id)));
+        Ok(found)
+    }
+
+    fn history(&self, id: &str, reply: Result<Reply, Miss>, masker: &Masker) -> Fact<Vec<ImageStep>> {
+        match self.read::<Vec<Row>>(&format!("/images/{id}/history"), reply) {
+            // The API begins with the newest.
+            Ok(Some(rows)) => Fact::Known(rows.iter().rev().map(|row| step(&row.created_by, row.size > 0, masker)).collect()),
+            Ok(None) => Fact::Absent,
+            Err(miss) => Fact::Unknown(self.why(miss)),
+        }
+    }
+
+    /// `None` for what is not there.
+    fn read<T: for<'de> Deserialize<'de>>(&self, target: &str, reply: Result<Reply, Miss>) -> Result<Option<T>, Miss> {
+        let reply = reply?;
+        if reply.status == StatusCode::NOT_FOUND {
+            return Ok(None);
+        }
+        self.expect_ok(target, &reply)?;
+        serde_json::from_slice(&reply.body).map(Some).map_err(|error| self.failed(&format!("GET {target}: {error}")))
+    }
+
+    /// The answers to all of these, in their order, a few at once.
+    fn fetch(&self, targets: Vec<String>) -> Result<Vec<Result<Reply, Miss>>, Miss> {
+        let count = targets.len();
+        let timeout = self.timeout + EACH * u32::try_from(count).unwrap_or(u32::MAX);
+        let (targets, next) = (Rc::new(targets), Rc::new(Cell::new(0)));
+        let replies: Rc<RefCell<BTreeMap<usize, Result<Reply, Miss>>>> = Rc::default();
+        self.within(timeout, async {
+            let local = tokio::task::LocalSet::new();
+            for _ in 0..AT_ONCE.min(count) {
+                let (engine, targets, next, replies) = (self.clone(), targets.clone(), next.clone(), replies.clone());
+                local.spawn_local(async move {
+                    while let Some(target) = targets.get(next.replace(next.get() + 1)) {
+                        let index = next.get() - 1;
+                        let reply = engine.clone().get(target.as_str()).await;
+                        replies.borrow_mut().insert(index, reply);
+                    }
+                });
+            }
+            local.await;
+            Ok(())
+        })?;
+        let mut replies = replies.take();
+        let lost = || Err(self.failed("the call was cut short"));
+        let replies: Vec<_> = (0..count).map(|index| replies.remove(&index).unwrap_or_else(lost)).collect();
+        match replies.iter().any(|reply| matches!(reply, Err(Miss::NoListener))) {
+            true => Err(Miss::NoListener),
+            false => Ok(replies),
+        }
+    }
+
+    fn why(&self, miss: Miss) -> String {
+        match miss {
+            Miss::NoListener => self.no_listener(),
+            Miss::Failed(why) => why,
+        }
+    }
+}
+
+/// Who uses which image.
+fn uses(containers: Vec<Container>) -> BTreeMap<String, Vec<ImageUse>> {
+    let mut used: BTreeMap<String, Vec<ImageUse>> = BTreeMap::new();
+    for container in containers {
+        // Links add names with another container's in front: `/web/db`.
+        let own = container.names.iter().map(|name| name.trim_start_matches('/')).find(|name| !name.contains('/'));
+        let name = own.map_or_else(|| container.id.chars().take(12).collect(), str::to_owned);
+        used.entry(container.image_id).or_default().push(ImageUse { container: name, image: container.image });
+    }
+    used.values_mut().for_each(|uses| uses.sort());
+    used
+}
+
+fn is_id(id: &String) -> bool {
+    id.strip_prefix("sha256:").is_some_and(|digits| digits.len() == 64 && digits.bytes().all(|byte| byte.is_ascii_hexdigit()))
+}
+
+fn unread(id: &str, why: String) -> ImageFacts {
+    ImageFacts { id: id.to_owned(), unread: Some(why), ..ImageFacts::default() }
+}
+
+/// `null` is what a missing field is.
+fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(from: D) -> Result<T, D::Error> {
+    Ok(Option::deserialize(from)?.unwrap_or_default())
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Listed {
+    id: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Container {
+    id: String,
+    #[serde(default, deserialize_with = "or_default")]
+    names: Vec<String>,
+    #[serde(default, deserialize_with = "or_default")]
+    image: String,
+    #[serde(default, rename = "ImageID", deserialize_with = "or_default")]
+    image_id: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Row {
+    #[serde(default, deserialize_with = "or_default")]
+    created_by: String,
+    #[serde(default, deserialize_with = "or_default")]
+    size: i64,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Inspect {
+    id: String,
+    #[serde(default, deserialize_with = "or_default")]
+    repo_tags: Vec<String>,
+    #[serde(default, deserialize_with = "or_default")]
+    repo_digests: Vec<String>,
+    #[serde(default, deserialize_with = "or_default")]
+    created: String,
+    #[serde(default, deserialize_with = "or_default")]
+    size: u64,
+    #[serde(default, deserialize_with = "or_default")]
+    config: Config,
+    #[serde(default, rename = "RootFS", deserialize_with = "or_default")]
+    root_fs: RootFs,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default)]
+struct Config {
+    #[serde(deserialize_with = "or_default")]
+    user: String,
+    #[serde(deserialize_with = "or_default")]
+    env: Vec<String>,
+    #[serde(deserialize_with = "or_default")]
+    labels: BTreeMap<String, String>,
+    #[serde(deserialize_with = "or_default")]
+    exposed_ports: BTreeMap<String, serde::de::IgnoredAny>,
+    #[serde(deserialize_with = "or_default")]
+    entrypoint: Vec<String>,
+    #[serde(deserialize_with = "or_default")]
+    cmd: Vec<String>,
+    healthcheck: Option<Healthcheck>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default)]
+struct Healthcheck {
+    #[serde(deserialize_with = "or_default")]
+    test: Vec<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default)]
+struct RootFs {
+    #[serde(deserialize_with = "or_default")]
+    layers: Vec<String>,
+}
+
+impl Inspect {
+    fn facts(self, masker: &Masker) -> ImageFacts {
+        let mut facts = ImageFacts {
+            id: self.id,
+            names: named(self.repo_tags),
+            digests: named(self.repo_digests),
+            // `0001-01-01` and 1970 stand for no time.
+            created: self.created.parse::<jiff::Timestamp>().ok().map(|at| at.as_second()).filter(|at| *at > 0),
+            size: self.size,
+            user: self.config.user,
+            exposed: self.config.exposed_ports.into_keys().collect(),
+            layers: self.root_fs.layers,
+            ..ImageFacts::default()
+        };
+        let test = self.config.healthcheck.unwrap_or_default().test;
+        facts.healthcheck = test.first().is_some_and(|kind| !kind.is_empty() && kind != "NONE");
+        for line in self.config.env {
+            let (name, value) = line.split_once('=').unwrap_or((&line, ""));
+            let (value, tokens) = secret_mask::value(value);
+            facts.tokens.extend(tokens.into_iter().map(|what| format!("ENV {name} with {what}")));
+            facts.env.insert(name.to_owned(), value);
+        }
+        for (name, value) in self.config.labels {
+            let (kept, tokens) = secret_mask::value(&value);
+            facts.tokens.extend(tokens.into_iter().map(|what| format!("LABEL {name} with {what}")));
+            // That there is a text is what counts of a label.
+            let kept = if value.trim().is_empty() || !kept.is_empty() { kept } else { MASKED.into() };
+            facts.labels.insert(name, kept);
+        }
+        for (keyword, words) in [("ENTRYPOINT", self.config.entrypoint), ("CMD", self.config.cmd)] {
+            let (words, tokens) = masker.mask_words(&words);
+            facts.tokens.extend(tokens.into_iter().map(|what| format!("{keyword} with {what}")));
+            if keyword == "CMD" { facts.cmd = words } else { facts.entrypoint = words }
+        }
+        facts
+    }
+}
+
+/// Sorted, without `<none>`.
+fn named(mut names: Vec<String>) -> Vec<String> {
+    names.retain(|name| !name.is_empty() && !name.contains("<none>"));
+    names.sort();
+    names
+}
