@@ -13,14 +13,16 @@ use std::time::{Duration, Instant};
 
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
-use crate::change::Effect;
+use crate::change::{Change, Effect};
 use crate::error::{Error, Result};
-use crate::fact::Facts;
+use crate::fact::{Fact, Facts};
+use crate::foresight;
 use crate::formats::daemon_json::{Document, Edit, Op};
 use crate::formats::daemon_keys::EngineVersion;
 use crate::formats::mask;
-use crate::kinds::effective::Effective;
-use crate::plan::Plan;
+use crate::kinds::effective::{Effective, SERVICE};
+use crate::plan::{Plan, drop_in_path};
+use crate::reach;
 
 /// User and group `nobody`, whatever they are called here.
 const NOBODY: u32 = 65534;
@@ -30,21 +32,31 @@ const POLL: Duration = Duration::from_millis(5);
 const PRIVILEGES: &str = "needs to be started with root";
 /// How every engine begins to say what it does not take.
 const REFUSAL: &str = "unable to configure the Docker daemon";
+/// A configuration file that is not there.
+const NO_SETTINGS: &[u8] = b"{}";
 const VALIDATE_SINCE: EngineVersion = EngineVersion::new(23, 0, 0);
 
-/// Refuses a plan whose configuration file this host's dockerd would not start with. Where there is no dockerd to ask, harden's own
-/// table of keys has to do.
+/// Refuses a plan whose configuration file or flags this host's dockerd would not start with. Where there is no dockerd to ask,
+/// harden's own table of keys has to do.
 ///
 /// # Errors
 /// With dockerd's own words.
 pub fn daemon_json(facts: &Facts, plan: &Plan) -> Result<()> {
     let path = &facts.daemon.config_file;
-    let planned = plan.changes.iter().find_map(|change| match &change.effect {
-        Effect::File { path: changed, after: Some(after), .. } if changed == path => after.content.as_ref(),
+    let real = |path: &str| reach::real(&facts.files, path);
+    let read = [real(path), real(&drop_in_path(SERVICE))];
+    let rewritten = |change: &Change| matches!(&change.effect, Effect::File { path, after: Some(after), .. } if after.content.is_some() && read.contains(path));
+    if !plan.changes.iter().any(rewritten) {
+        return Ok(());
+    }
+    let later = foresight::after(facts, plan);
+    let content = match later.files.get(path) {
+        Some(Fact::Known(file)) => file.content.as_ref().map(|content| content.0.as_slice()),
+        Some(Fact::Absent) => Some(NO_SETTINGS),
         _ => None,
-    });
-    let (Some(content), Some(program)) = (planned, program(facts)) else { return Ok(()) };
-    let Some(said) = ask(&program, &flags(facts), &without_remap(&content.0), version(facts)) else { return Ok(()) };
+    };
+    let (Some(content), Some(program)) = (content, program(&later)) else { return Ok(()) };
+    let Some(said) = ask(&program, &flags(&later), &without_remap(content), version(facts)) else { return Ok(()) };
     match said.find(REFUSAL) {
         None => Ok(()),
         Some(at) => {
@@ -131,8 +143,8 @@ fn memory_file(content: &[u8]) -> Option<OwnedFd> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::change::{Change, FileImage};
-    use crate::fact::{Content, Fact, FileKind, ProcessFact};
+    use crate::change::FileImage;
+    use crate::fact::{Content, FileKind, ProcessFact};
     use crate::host::scratch::Scratch;
 
     /// A stand-in for dockerd that says this of any file, and echoes what it was asked with.

@@ -69,7 +69,8 @@ fn quoted(text: &str, expands: bool) -> Option<String> {
     if expands {
         word = word.replace('$', "$$");
     }
-    let plain = !word.is_empty() && word != ";" && !word.contains(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '\\'));
+    let plain =
+        !word.is_empty() && word != ";" && !word.contains(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '\\'));
     Some(if plain { word } else { format!("\"{}\"", word.replace('\\', r"\\").replace('"', "\\\"")) })
 }
 
@@ -139,7 +140,11 @@ mod tests {
                 no_icc(),
                 "-@/usr/bin/dockerd d -H fd:// --icc=false $EMPTY 'a b' \"c\" %t/x \\x41 \\; ${LEVEL}",
             ),
-            ("+/usr/bin/dockerd \\\n  -H fd:// \\\n  --icc=true \\\n  -D", no_icc(), "+/usr/bin/dockerd -H fd:// --icc=false -D"),
+            (
+                "+/usr/bin/dockerd \\\n  -H fd:// \\\n  --icc=true \\\n  -D",
+                no_icc(),
+                "+/usr/bin/dockerd -H fd:// --icc=false -D",
+            ),
             ("/usr/bin/dockerd -l debug $EMPTY -D", info(), "/usr/bin/dockerd --log-level=info $EMPTY -D"),
             ("/usr/bin/dockerd $EMPTY --log-level=debug -D", info(), "/usr/bin/dockerd $EMPTY --log-level=info -D"),
             ("/usr/bin/dockerd --log-level $EMPTY debug", remove("log-level"), "/usr/bin/dockerd $EMPTY"),
@@ -156,11 +161,7 @@ mod tests {
                 set("log-opts/tag", json!("a $b 100% \"q\" \\")),
                 r#"/usr/bin/dockerd "--log-opt=tag=a $$b 100%% \"q\" \\""#,
             ),
-            (
-                ":/usr/bin/dockerd --log-opt tag=x",
-                set("log-opts/tag", json!("$b")),
-                ":/usr/bin/dockerd --log-opt=tag=$b",
-            ),
+            (":/usr/bin/dockerd --log-opt tag=x", set("log-opts/tag", json!("$b")), ":/usr/bin/dockerd --log-opt=tag=$b"),
         ];
         for (value, edit, expected) in table {
             assert_eq!(shown(value, &[edit]), expected, "{value}");
@@ -181,11 +182,7 @@ mod tests {
             ("/usr/bin/dockerd --log-level=${UNSET}", set("log-level", json!("info")), "variable: --log-level="),
             ("/bin/true ; /usr/bin/dockerd -D", remove("debug"), "it is not the only command of the unit"),
             ("", remove("debug"), "it is not the only command of the unit"),
-            (
-                "/usr/bin/dockerd --log-opt tag=x",
-                set("log-opts/tag", json!("a\nb")),
-                "a word can't be written for systemd",
-            ),
+            ("/usr/bin/dockerd --log-opt tag=x", set("log-opts/tag", json!("a\nb")), "a word can't be written for systemd"),
             ("/usr/bin/dockerd a\\  -D", remove("debug"), "its words can't be told apart for certain"),
             ("/usr/bin/dockerd a\\ ", set("icc", json!(true)), "no flag of dockerd gives `icc`"),
         ];

@@ -39,6 +39,8 @@ pub struct ExecStart {
     pub written: Option<Written>,
     /// Environment files that must exist but don't: systemd does not start the unit.
     pub missing_env_files: Vec<EnvironmentFile>,
+    /// systemd does not load the unit: the first of the problems stops it.
+    pub refused: bool,
     /// What keeps systemd from starting the unit as it is written, or this reading from being certain.
     pub problems: Vec<Problem>,
 }
@@ -70,7 +72,7 @@ pub fn environment_files(unit: &Unit) -> Vec<EnvironmentFile> {
 /// A variable that none of them sets counts as unset; systemd's own environment (`DefaultEnvironment=`, `systemctl
 /// set-environment`) could still set it.
 pub fn dockerd_flags(unit: &Unit, env_files: &BTreeMap<String, Vec<u8>>) -> ExecStart {
-    let mut start = ExecStart { problems: unit.problems.clone(), ..ExecStart::default() };
+    let mut start = ExecStart { problems: unit.problems.clone(), refused: unit.refused, ..ExecStart::default() };
     let environment = environment(unit, env_files, &mut start);
     let Some((command, origin, only)) = single_command(unit, &mut start.problems) else { return start };
     if !is_dockerd(&command.path) {

@@ -299,16 +299,8 @@ mod tests {
             ("dockerd --label a", set("labels/a", json!("b")), "`labels.a` can't be said in flags of dockerd"),
             ("dockerd", set("min-api-version", json!("1.44")), "`min-api-version` can't be said in flags of dockerd"),
             ("dockerd", set("nonsense", json!(1)), "`nonsense` can't be said in flags of dockerd"),
-            (
-                "dockerd -Dy",
-                wish("debug", Op::Remove),
-                "what stands behind one dash with `debug` is no flag of dockerd",
-            ),
-            (
-                "dockerd --log-opt a=b",
-                set("log-opts/a=b", json!("c")),
-                "`log-opts.a=b` can't be said in flags of dockerd",
-            ),
+            ("dockerd -Dy", wish("debug", Op::Remove), "what stands behind one dash with `debug` is no flag of dockerd"),
+            ("dockerd --log-opt a=b", set("log-opts/a=b", json!("c")), "`log-opts.a=b` can't be said in flags of dockerd"),
         ];
         for (line, edit, expected) in table {
             assert_eq!(edited(line, &[edit]), expected, "{line}");

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 mod drop_in;
 
-pub use drop_in::drop_in;
+pub use drop_in::{Setting, drop_in};
 
 /// What systemd strips around names and values.
 const WHITESPACE: &[u8] = b" \t\n\r";

@@ -9,6 +9,7 @@ pub mod daemon_config;
 pub mod describe;
 pub mod effective;
 pub mod file;
+pub mod flags;
 pub mod next_start;
 pub mod place;
 pub mod socket;

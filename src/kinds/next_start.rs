@@ -13,7 +13,7 @@ pub fn accepted(path: &str, document: &Document, context: &Context) -> Result<()
     if let Some(fatal) = fatal {
         return Err(format!("dockerd would still refuse {path}: line {}: {}; mend that first", fatal.line, fatal.what));
     }
-    if let Some(key) = daemon_config::conflicts(context).first() {
+    if let Some(key) = daemon_config::conflicts_of_next_start(document, context).first() {
         return Err(format!("dockerd would still refuse {path}: `{key}` is also given as a flag; take one of them away first"));
     }
     if let Some((key, file)) = daemon_config::missing_files(document, context.facts).first() {
