@@ -31,11 +31,11 @@ pub fn run(common: &Common, artifact: Artifact, merge: Option<&Path>) -> Result<
     super::docker_version(common)?;
     let mut baseline = load_baseline(common)?;
     baseline.controls.retain(|control| serves(&control.want, artifact));
+    if artifact == Artifact::DockerServiceConf && common.root.is_some() && merge.is_some() {
+        return Err(Error::usage("--root and --merge both name a docker.service").help("leave one of them out"));
+    }
     let named = merge.map(read).transpose()?;
     let facts = match (&common.root, artifact) {
-        (Some(_), Artifact::DockerServiceConf) if merge.is_some() => {
-            return Err(Error::usage("--root and --merge both name a docker.service").help("leave one of them out"));
-        }
         (Some(_), Artifact::AuditRules | Artifact::DockerServiceConf) => observe::observe(&open_host(common)?, &baseline)?,
         _ => bare_host(common, artifact, named.clone()),
     };
