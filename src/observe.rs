@@ -357,6 +357,9 @@ impl Observer<'_> {
             Want::Socket(want) if want.of == SocketOf::Docker => vec![drop_in_path(SOCKET), drop_in_path(SERVICE)],
             Want::Socket(_) => vec![CONTAINERD_CONFIG.into()],
             Want::File(_) | Want::AuditState(_) => Vec::new(),
+            Want::Sysctl(_) | Want::Host(_) | Want::Container(_) | Want::Image(_) | Want::Swarm(_) | Want::Attest(_) => {
+                Vec::new()
+            }
         }
     }
 }

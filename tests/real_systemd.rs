@@ -162,8 +162,11 @@ fn flags_of_the_unit_are_corrected_in_a_drop_in() {
     let report = run(&["apply", "--yes"]).report(0);
     assert_eq!((&report.0["changed"], report.changes().len()), (&json!(false), 0), "a second apply does nothing");
 
-    // Going back to flags with which dockerd does not start fails, and is put back.
-    host.harden(&["rollback", "--yes"]).report(1);
+    // There is no going back to flags with which dockerd does not start.
+    let refused = host.harden(&["rollback", "--yes"]).report(1);
+    let told = "going back would leave a dockerd that does not start: dockerd would still refuse /etc/docker/daemon.json: \
+                `log-level` is also given as a flag";
+    assert!(text(&refused.0["msg"]).contains(told), "{}", refused.0["msg"]);
     assert_eq!((cmdline(), host.state("docker.service")), (new.map(str::to_owned).to_vec(), "active".to_owned()));
     assert_eq!(host.container_pids(), pids, "the containers noticed");
     host.write(CONFIG, "{\"live-restore\": true}\n");

@@ -45,7 +45,10 @@ pub fn daemon_json(facts: &Facts, plan: &Plan) -> Result<()> {
     let path = &facts.daemon.config_file;
     let real = |path: &str| reach::real(&facts.files, path);
     let read = [real(path), real(&drop_in_path(SERVICE))];
-    let rewritten = |change: &Change| matches!(&change.effect, Effect::File { path, after: Some(after), .. } if after.content.is_some() && read.contains(path));
+    let rewritten = |change: &Change| match &change.effect {
+        Effect::File { path, after, .. } => read.contains(path) && after.as_ref().is_none_or(|after| after.content.is_some()),
+        Effect::AuditKernel { .. } => false,
+    };
     if !plan.changes.iter().any(rewritten) {
         return Ok(());
     }
@@ -61,9 +64,12 @@ pub fn daemon_json(facts: &Facts, plan: &Plan) -> Result<()> {
         None => Ok(()),
         Some(at) => {
             let words = mask::mask_text(said[at..].lines().next().unwrap_or_default());
-            Err(Error::failure(format!("dockerd would not start with it: {words}; nothing was changed"))
-                .at(path)
-                .help("leave the control out with --skip, and please report this"))
+            Err(Error::failure(format!("dockerd would not start with it: {words}; nothing was changed")).at(path).help(
+                match plan.undoes {
+                    Some(_) => "edit it by hand; its original is in the transaction's originals.json",
+                    None => "leave the control out with --skip, and please report this",
+                },
+            ))
         }
     }
 }
@@ -144,7 +150,7 @@ fn memory_file(content: &[u8]) -> Option<OwnedFd> {
 mod tests {
     use super::*;
     use crate::change::FileImage;
-    use crate::fact::{Content, FileKind, ProcessFact};
+    use crate::fact::{Content, FileKind, ProcessFact, UnitFacts};
     use crate::host::scratch::Scratch;
 
     /// A stand-in for dockerd that says this of any file, and echoes what it was asked with.
@@ -182,6 +188,44 @@ mod tests {
         assert!(words.starts_with("-H fd:// --config-file /proc/self/fd/") && words.ends_with(" --validate"), "{words}");
         assert_eq!(lines.next(), Some("65534"));
         assert_eq!(lines.next(), Some(r#"{"debug": false}"#));
+    }
+
+    /// Flags alone may change, forth and back; the file is not there.
+    #[test]
+    fn dockerd_is_asked_with_the_flags_of_the_next_start() {
+        let scratch = Scratch::new();
+        let out = scratch.at("/out").display().to_string();
+        scratch.file("/dockerd", format!("#!/bin/sh\necho \"$@\" > {out}/asked\ncat \"$4\" >> {out}/asked\n"), 0o755);
+        scratch.dir("/out", 0o777);
+        let program = scratch.at("/dockerd").display().to_string();
+        let unit = format!("[Service]\nExecStart={program} --icc=true -D\n");
+        let drop_in = format!("[Service]\nExecStart=\nExecStart={program} --icc=false -D\n");
+        let image = |text: &str| FileImage {
+            kind: FileKind::File,
+            mode: 0o644,
+            uid: 0,
+            gid: 0,
+            content: Some(Content(text.into())),
+            xattrs: None,
+        };
+        let path = drop_in_path(SERVICE);
+        let mut facts = Facts::default();
+        facts.daemon.config_file = "/etc/docker/daemon.json".into();
+        facts.files.insert(facts.daemon.config_file.clone(), Fact::Absent);
+        facts.daemon.process = Fact::Absent;
+        facts = foresight::with_file(&facts, "/u/docker.service", &image(&unit));
+        let fact = UnitFacts { fragment: "/u/docker.service".into(), ..UnitFacts::default() };
+        facts.units.insert(SERVICE.into(), Fact::Known(fact));
+        let asked = |facts: &Facts, after: Option<FileImage>| {
+            let effect = Effect::File { path: path.clone(), before: None, after };
+            let risk = crate::baseline::control::Risk::Safe;
+            let change = Change { id: "c1".into(), controls: Vec::new(), risk, summary: String::new(), effect };
+            daemon_json(facts, &Plan { changes: vec![change], ..Plan::default() }).unwrap();
+            scratch.text("/out/asked").replace(char::is_numeric, "")
+        };
+        assert_eq!(asked(&facts, Some(image(&drop_in))), "--icc=false -D --config-file /proc/self/fd/\n{}");
+        let facts = foresight::with_file(&facts, &path, &image(&drop_in));
+        assert_eq!(asked(&facts, None), "--icc=true -D --config-file /proc/self/fd/\n{}");
     }
 
     #[test]
