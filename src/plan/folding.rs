@@ -111,6 +111,7 @@ impl Folding<'_, '_, '_> {
             match self.context.facts.files.get(dir) {
                 Some(Fact::Absent) if !planned(&self.changes, dir) => missing.push(dir.to_owned()),
                 Some(Fact::Unknown(why)) => return Err(why.clone()),
+                Some(Fact::Known(file)) if file.kind != FileKind::Dir => return Err(format!("{dir} is not a directory")),
                 _ => break,
             }
         }
