@@ -17,7 +17,7 @@ pub use build::BuildFacts;
 pub use container::ContainerFacts;
 pub use image::ImageFacts;
 pub use machine::MachineFacts;
-pub use swarm::SwarmFacts;
+pub use swarm::{ClusterFacts, SwarmAddresses, SwarmFacts};
 
 /// One thing that was looked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -256,6 +256,9 @@ pub struct DaemonFacts {
     pub api: Fact<ApiFacts>,
     /// The configuration file as it was when the running dockerd started, from harden's own record of a later change.
     pub config_at_start: Fact<Content>,
+    /// `PATH` of the running dockerd, looked at only where it matters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub search_path: Option<Fact<String>>,
 }
 
 /// A running process.
@@ -304,6 +307,10 @@ pub struct ApiFacts {
     pub registry_mirrors: Option<Vec<String>>,
     /// `/info` `Containerd.Address` (25.0 and later).
     pub containerd_address: Option<String>,
+    /// `/info` `CgroupDriver`.
+    pub cgroup_driver: Option<String>,
+    /// Whether images and containers are kept by containerd's snapshotters (`/info` `DriverStatus`), not by a storage driver.
+    pub snapshotter: Option<bool>,
     /// `/networks/bridge` option `com.docker.network.bridge.enable_icc`; `None` without a default bridge.
     pub bridge_icc: Option<bool>,
 }

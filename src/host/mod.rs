@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use crate::apply::journal;
 use crate::error::Result;
-use crate::fact::{ApiFacts, Content, Fact, Facts, HostFacts, KernelAudit, ProcessFact, ServiceManager};
+use crate::fact::{ApiFacts, ClusterFacts, Content, Fact, Facts, HostFacts, KernelAudit, ProcessFact, ServiceManager};
 use accounts::Accounts;
 use docker::{Answer, Endpoint, Engine, Pending};
 use fs::{Root, Want};
@@ -128,6 +128,11 @@ impl Host {
     /// Asks a daemon that is known to run, and waits for the answer.
     pub fn ask(&self) -> Answer {
         self.endpoint.as_ref().map(|(endpoint, _)| Engine::new(endpoint.clone(), docker::TIMEOUT).ask()).unwrap_or_default()
+    }
+
+    /// What a manager says of its swarm; `Absent` where this node is none.
+    pub fn cluster(&self) -> Fact<ClusterFacts> {
+        self.endpoint.as_ref().map_or(Fact::Absent, |(endpoint, _)| Engine::new(endpoint.clone(), docker::TIMEOUT).cluster())
     }
 
     /// The running containers and their process ids.

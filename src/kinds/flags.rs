@@ -1,14 +1,16 @@
 //! Flags that docker.service gives dockerd: corrected in a drop-in of harden's own, the packaged unit stays as it is.
 
-use crate::change::{Action, Edit};
-use crate::fact::Fact;
+use crate::change::{Action, Edit, FileImage};
+use crate::fact::{Content, Fact, Facts, FileKind};
 use crate::finding::Outcome;
+use crate::foresight;
 use crate::formats::daemon_json;
 use crate::formats::exec_edit::{self, Refusal};
-use crate::formats::unit_file::Origin;
+use crate::formats::unit_file::{self, Origin, Setting};
 use crate::kinds::effective::{self, SERVICE};
 use crate::kinds::{Context, daemon, unit};
 use crate::plan::{DROP_IN, drop_in_path};
+use crate::reach;
 
 const SECTION: &str = "Service";
 const EXEC_START: &str = "ExecStart";
@@ -90,6 +92,18 @@ pub fn corrected(context: &Context, edits: &[daemon_json::Edit]) -> Result<Corre
     })?;
     let origin = exec.written.as_ref().map_or_else(|| Origin::new(SERVICE, 1), |written| written.origin.clone());
     Ok(Corrected { value, origin })
+}
+
+/// What would be seen with these edits made, as far as the unit's own content goes; `None` where they can't be.
+pub fn after(context: &Context, edits: &[daemon_json::Edit]) -> Option<Facts> {
+    let corrected = corrected(context, edits).ok()?;
+    let path = reach::real(&context.facts.files, &drop_in_path(SERVICE));
+    let old = context.facts.files.get(&path).and_then(Fact::known).and_then(|file| file.content.as_ref());
+    let settings = corrected.settings().map(|(section, name, value)| Setting::new(section, name, value));
+    let content = unit_file::drop_in(&path, old.map(|content| content.0.as_slice()), &settings).ok()?;
+    let content = Some(Content(content));
+    let image = FileImage { kind: FileKind::File, mode: 0o644, uid: 0, gid: 0, content, xattrs: None };
+    Some(foresight::with_file(context.facts, &path, &image))
 }
 
 /// Of two drop-ins of one name only one counts.

@@ -329,7 +329,10 @@ fn a_running_dockerd_gets_its_flags_by_one_restart() {
     live::edit(&mut busy, CONFIG, "    \"live-restore\": true,\n", "");
     let limits = Limits { max_risk: Risk::Restart, wanted: &|_, _| true };
     let assessment = assess::assess(&EVERYTHING, &busy, &limits).expect("an assessment");
-    assert_eq!(fix(&assessment, LEVEL), "its fix is disruptive; allow it with --max-risk disruptive");
+    assert_eq!(
+        fix(&assessment, LEVEL),
+        "its fix is disruptive: restarting dockerd stops 2 containers: live-restore is off; allow it with --max-risk disruptive"
+    );
     assert_eq!(planned(&assessment, DROP_IN), None);
 
     // The unit is right, and the running dockerd has not read it yet.
@@ -401,6 +404,17 @@ fn what_is_not_hardens_to_change() {
         "the running dockerd was started with the flag --userland-proxy=true, which docker.service no longer gives; restart it, then \
          run harden again"
     );
+    // What dockerd would need then is not there.
+    let mut facts = host(&["--icc=true"], &[r#""icc": false"#]);
+    live::api(&mut facts).bridge_icc = Some(true);
+    facts.host.br_netfilter = Fact::Known(false);
+    assert_eq!(
+        fix(&judge_alone(&facts, "daemon-icc-disabled"), "daemon-icc-disabled"),
+        "dockerd would not start then: `icc` is false, which takes the kernel module br_netfilter, and that is not loaded; load it \
+         (`modprobe br_netfilter`, and a line in /etc/modules-load.d), then run harden again"
+    );
+    facts.host.br_netfilter = Fact::Known(true);
+    assert_eq!(fix(&judge_alone(&facts, "daemon-icc-disabled"), "daemon-icc-disabled"), "automatic");
     // Somebody else may change the directory.
     let mut facts = host(&["--log-level=debug"], &[NO_LEVEL]);
     let dir = "/etc/systemd/system/docker.service.d";
