@@ -176,11 +176,14 @@ fn flags_of_the_unit_are_corrected_in_a_drop_in() {
     assert_eq!(host.container_pids(), pids, "the containers noticed");
 
     // The unit is right, but neither systemd nor dockerd has read it.
-    host.write(drop_in, "[Service]\nExecStart=\nExecStart=/usr/sbin/dockerd -H fd:// --log-level=info\n");
+    host.write(
+        drop_in,
+        &format!("[Service]\nExecStart=\nExecStart=/usr/sbin/dockerd -H fd:// {containerd} --log-level=info\n"),
+    );
     let level = ["apply", "--yes", "--only=daemon-log-level-info"];
     let report = host.harden(&level).report(0);
     assert_eq!((report.changes().len(), report.activations()), (0, vec!["systemd-reload".into(), "docker-restart".into()]));
-    assert_eq!(cmdline(), ["/usr/sbin/dockerd", "-H", "fd://", "--log-level=info"]);
+    assert_eq!(cmdline(), ["/usr/sbin/dockerd", "-H", "fd://", containerd, "--log-level=info"]);
     assert_eq!(host.container_pids(), pids, "the containers noticed");
 }
 
