@@ -171,7 +171,7 @@ mod tests {
             service: None,
         });
         let content = Some(Content(br#"{"debug": false, "userns-remap": "default"}"#.to_vec()));
-        let after = FileImage { kind: FileKind::File, mode: 0o600, uid: 0, gid: 0, content, xattrs: None };
+        let after = FileImage { kind: FileKind::File, mode: 0o600, uid: 0, gid: 0, content, xattrs: None, mtime_ns: None };
         let effect = Effect::File { path: "/etc/docker/daemon.json".into(), before: None, after: Some(after) };
         let risk = crate::baseline::control::Risk::Safe;
         let change = Change { id: "c1".into(), controls: Vec::new(), risk, summary: String::new(), effect };
@@ -207,6 +207,7 @@ mod tests {
             gid: 0,
             content: Some(Content(text.into())),
             xattrs: None,
+            mtime_ns: None,
         };
         let path = drop_in_path(SERVICE);
         let mut facts = Facts::default();

@@ -102,7 +102,7 @@ pub fn after(context: &Context, edits: &[daemon_json::Edit]) -> Option<Facts> {
     let settings = corrected.settings().map(|(section, name, value)| Setting::new(section, name, value));
     let content = unit_file::drop_in(&path, old.map(|content| content.0.as_slice()), &settings).ok()?;
     let content = Some(Content(content));
-    let image = FileImage { kind: FileKind::File, mode: 0o644, uid: 0, gid: 0, content, xattrs: None };
+    let image = FileImage { kind: FileKind::File, mode: 0o644, uid: 0, gid: 0, content, xattrs: None, mtime_ns: None };
     Some(foresight::with_file(context.facts, &path, &image))
 }
 
