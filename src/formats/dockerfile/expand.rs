@@ -94,10 +94,10 @@ fn replace(written: &str, name: &str, modifier: &str, scope: &Scope, depth: usiz
 /// What stands within the braces, and what follows them.
 fn braced(text: &str) -> Option<(&str, &str)> {
     let mut depth = 1_usize;
-    for (at, letter) in text.char_indices().take_while(|(at, _)| *at < LONGEST) {
-        match letter {
-            '{' => depth += 1,
-            '}' => depth -= 1,
+    for (at, byte) in text.bytes().take(LONGEST).enumerate() {
+        match byte {
+            b'{' => depth += 1,
+            b'}' => depth -= 1,
             _ => {}
         }
         if depth == 0 {

@@ -223,7 +223,7 @@ fn keyword_at(file: &mut Dockerfile, line: &Joined, at: usize) -> Option<(Keywor
 
 /// Only a word that could be meant as an instruction is shown: any other may be what was left of a secret.
 fn unknown(word: &str) -> String {
-    match word.len() <= 16 && word.chars().all(|c| c.is_ascii_alphabetic()) {
+    match word.len() <= 16 && word.chars().all(|c| c.is_ascii_uppercase()) {
         true => format!("the unknown instruction {word}"),
         false => "a line that begins with no instruction".into(),
     }

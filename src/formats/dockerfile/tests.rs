@@ -282,7 +282,7 @@ fn long_files() {
         let file = Dockerfile::parse(&text);
         stages(&file);
         file.instructions.iter().for_each(|instruction| _ = instruction.words(file.escape));
-        assert!(begun.elapsed().as_secs() < 5, "{} …", &text[..20]);
+        assert!(begun.elapsed().as_secs() < 20, "{} …", &text[..20]);
     }
 }
 

@@ -228,8 +228,8 @@ impl<'t> Tokens<'t> {
                     word.text.push('$');
                     word.literal = false;
                     if self.rest().starts_with('{') {
-                        let near = self.rest().char_indices().take(LONGEST_REFERENCE);
-                        let length = near.into_iter().find(|(_, letter)| *letter == '}').map_or(0, |(at, _)| at + 1);
+                        let mut near = self.rest().bytes().take(LONGEST_REFERENCE);
+                        let length = near.position(|byte| byte == b'}').map_or(0, |at| at + 1);
                         word.text.push_str(&self.rest()[..length]);
                         self.at += length;
                     }

@@ -129,9 +129,11 @@ fn switched_off<'c>(program: &Program<'c>) -> Option<(usize, &'c str)> {
         "zypper" => find(&is(&["--no-gpg-checks", "--no-gpgchecks"])),
         "rpm" => find(&is(&["--nosignature", "--nodigest"])),
         "apk" => find(&is(&["--allow-untrusted"])),
-        "curl" => find(&|text| {
-            text == "--insecure" || text == "--proxy-insecure" || has_short(text, 'k', "oHduAeFTXbcmxwKErzyYtPQCDU")
-        }),
+        "curl" => {
+            let short = program.args.iter().find(|arg| has_short(&arg.text, 'k', "oHduAeFTXbcmxwKErzyYtPQCDU"));
+            // What is joined to it may be a password.
+            short.map(|arg| (arg.at, "-k")).or_else(|| find(&is(&["--insecure", "--proxy-insecure"])))
+        }
         "wget" => find(&is(&["--no-check-certificate"])),
         "pip" | "pip3" => find(&|text| text == "--trusted-host" || text.starts_with("--trusted-host=")),
         name if name.starts_with("python") && program.has("pip") => find(&|text| text.starts_with("--trusted-host")),
@@ -180,7 +182,10 @@ fn unsigned_source(command: &Command) -> Option<(usize, &'static str)> {
         // `sed` names what it replaces before what it puts there.
         let last = if program.name == "sed" { text.rsplit('/').nth(1).unwrap_or(&text).to_owned() } else { text };
         match () {
-            () if last.contains("trusted=yes") => Some((arg.at, "a source of packages with trusted=yes")),
+            // Packages that the build itself made have no other source.
+            () if last.contains("trusted=yes") && !last.contains("file:/") => {
+                Some((arg.at, "a source of packages with trusted=yes"))
+            }
             () if last.contains("gpgcheck=0") => Some((arg.at, "a source of packages with gpgcheck=0")),
             () => None,
         }

@@ -15,11 +15,12 @@ pub(super) fn user(want: &ImageWant, build: &Build) -> Found {
     build.with_scope(|instruction, scope| {
         if instruction.keyword == Keyword::User {
             let name = instruction.words(build.file.escape).first().map(|word| word.text.clone()).unwrap_or_default();
-            last = Some((instruction.at(), expand(&name, scope)));
+            last = Some((instruction.at(), expand(&name, scope), name));
         }
     });
-    let Some((at, user)) = last else { return base_user(want, build, desired, fix) };
-    let mut found = Found::holding(format!("USER {} in line {}", user.text, build.line(at)));
+    let Some((at, user, written)) = last else { return base_user(want, build, desired, fix) };
+    // As it is written: a variable's value may be nobody's business.
+    let mut found = Found::holding(format!("USER {written} in line {}", build.line(at)));
     let name = user.text.split(':').next().unwrap_or_default();
     if !user.unknown.is_empty() {
         found.unknown(at, depends(&user.unknown));
@@ -109,9 +110,9 @@ pub(super) fn ports(want: &ImageWant, build: &Build) -> Found {
             }
             match Port::parse(&port.text) {
                 Some(range) => judge_port(want, range, &port.text, at, &mut found),
-                None => found.unknown(at, format!("`{}` is no port", port.text)),
+                None => found.unknown(at, format!("`{}` is no port", word.text)),
             }
-            ports.push(port.text);
+            ports.push(word.text);
         }
     });
     if ports.is_empty() && found.unknown.is_empty() {

@@ -169,6 +169,15 @@ fn installed<'c>(run: &Run, call: &Call<'c>) -> Vec<(&'c str, usize)> {
                 && other.packages.iter().any(|(package, _)| *package == name)
         })
     };
+    // `apt-mark auto` and a purge take away whatever was not kept by name: what is left can't be told.
+    let marks = run.commands().flat_map(Command::programs).any(|program| program.name == "apt-mark" && program.has("auto"));
+    let purges = calls(run).any(|other| {
+        other.act == Act::Remove
+            && (other.verb.starts_with("auto") || other.option("--auto-remove") || other.option("--autoremove"))
+    });
+    if call.manager == Manager::Apt && marks && purges {
+        return Vec::new();
+    }
     if call.manager == Manager::Apk && group.or(joined).is_some_and(&removes) {
         return Vec::new();
     }
@@ -247,6 +256,7 @@ fn left_behind(build: &Build, run: &Run, call: &Call) -> Option<(&'static str, &
         Manager::Apk => (
             "the index of packages",
             !call.option("--no-cache")
+                && !call.option("--no-network")
                 && !removed("/var/cache/apk")
                 && !run.keeps_out("/var/cache/apk")
                 && !run.keeps_out("/etc/apk/cache"),

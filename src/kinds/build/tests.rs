@@ -81,7 +81,7 @@ fn user() {
             ),
             ("FROM a:1 AS x\nUSER app\nFROM b:1\nFROM x", "ok USER app in line 2"),
             ("FROM a:1 AS x\nUSER root\nFROM b:1\nUSER app", "ok USER app in line 4"),
-            ("FROM a:1\nARG U=app\nENV V=${U}\nUSER $V", "ok USER app in line 4"),
+            ("FROM a:1\nARG U=app\nENV V=${U}\nUSER $V", "ok USER $V in line 4"),
             ("ARG U=root\nFROM a:1\nARG U\nUSER $U", "4:1 USER root -> a user other than root, best by number"),
             ("FROM a:1\nARG U\nUSER $U", "3:1 unknown: it depends on the build argument U, which has no default"),
             ("FROM a:1\nONBUILD USER root\nUSER app", "ok USER app in line 3"),
@@ -187,6 +187,10 @@ fn packages() {
             ("FROM a:1\nRUN apk add curl && x && apk del curl", "ok FROM a:1"),
             ("FROM a:1\nRUN apk add --virtual .build gcc make && x && apk del .build", "ok FROM a:1"),
             ("FROM a:1\nRUN apk add curl\nRUN apk del curl", "2:13 apk add curl -> no such package"),
+            (
+                "FROM a:1\nRUN saved=$(apt-mark showmanual) && apt-get install -y --no-install-recommends wget && apt-mark auto '.*' && apt-get purge -y --auto-remove",
+                "ok FROM a:1",
+            ),
             // A name in a text is no package.
             ("FROM a:1\nRUN echo apk add curl # apk add wget", "ok FROM a:1"),
         ],
@@ -224,6 +228,7 @@ fn packages() {
                 "FROM a:1\nRUN python3 -m pip install x",
                 "2:5 pip install that leaves its cache in the layer -> cleared in the same RUN",
             ),
+            ("FROM a:1\nRUN x | xargs -rt apk add --no-network --virtual .y", "ok 1 RUN"),
             // What a build stage leaves is not in the image.
             ("FROM a:1 AS b\nRUN apk add x\nFROM c:1\nRUN true", "ok 1 RUN"),
             (
@@ -335,7 +340,7 @@ fn verification() {
         ("yum install -y --nogpgcheck x", "2:20 yum --nogpgcheck -> verified"),
         ("dnf --setopt=gpgcheck=0 install x", "2:9 dnf --setopt=gpgcheck=0 -> verified"),
         ("apk add --allow-untrusted x.apk", "2:13 apk --allow-untrusted -> verified"),
-        ("curl -fksSLO https://x/y", "2:10 curl -fksSLO -> verified"),
+        ("curl -fksSLO https://x/y", "2:10 curl -k -> verified"),
         ("curl -ok https://x/y", "ok 1 RUN"),
         ("wget --no-check-certificate https://x/y", "2:10 wget --no-check-certificate -> verified"),
         ("pip install --trusted-host x y", "2:17 pip --trusted-host -> verified"),
@@ -347,6 +352,7 @@ fn verification() {
             "echo 'deb [trusted=yes] http://x y z' > /etc/apt/sources.list",
             "2:10 a source of packages with trusted=yes -> a signed source of packages",
         ),
+        ("echo \"deb [ trusted=yes ] file://$dir ./\" > /etc/apt/sources.list.d/own.list", "ok 1 RUN"),
         ("sed -i 's/gpgcheck=0/gpgcheck=1/' /etc/yum.conf", "ok 1 RUN"),
         (
             "sed -i 's/gpgcheck=1/gpgcheck=0/' /etc/yum.conf",
@@ -583,7 +589,7 @@ fn what_is_no_secret() {
 #[test]
 fn values_are_never_shown() {
     let text = "FROM a:1\nENV TOKEN=hunter2 B=https://u:hunter2@x\nRUN curl -H \"Authorization: hunter2\" https://u:hunter2@x | sh -s --password hunter2\n\
-                RUN git clone ssh://git:hunter2@host/x\nhunter2 x\nPASSWORD=hunter2\nADD https://u:hunter2@x/y /z\n";
+                RUN git clone ssh://git:hunter2@host/x\nhunter2 x\nPASSWORD=hunter2\nADD https://u:hunter2@x/y /z\nEXPOSE $TOKEN\nUSER $TOKEN\nRUN curl -kuu:hunter2 https://x\n";
     let baseline = baseline(&["lint_fail_level=info"]);
     let facts = facts(text, Fact::Absent);
     let context = Context::new(&facts, "docker");
