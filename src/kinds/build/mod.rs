@@ -22,6 +22,7 @@ use crate::finding::{Outcome, Verdict};
 use crate::kinds::{Context, not_applicable, unknown, verdict};
 
 pub(in crate::kinds) use base::covers;
+pub(in crate::kinds) use secrets::BY_MOUNT;
 pub use steps::Build;
 pub use waiver::waivers;
 

@@ -30,7 +30,8 @@ const NOT_THE_SECRET: [&str; 15] = [
 ];
 
 const DESIRED: &str = "no secret in the file";
-const BY_MOUNT: &str = "give it to the step that needs it with RUN --mount=type=secret,id=NAME and docker build --secret, or at run time; and change the secret";
+/// What to do with a secret that stands in a file.
+pub(in crate::kinds) const BY_MOUNT: &str = "give it to the step that needs it with RUN --mount=type=secret,id=NAME and docker build --secret, or at run time; and change the secret";
 
 /// The names of secrets, as a policy has them.
 struct Names {

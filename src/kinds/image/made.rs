@@ -95,13 +95,17 @@ fn line(text: &str) -> String {
 
 /// What is in the image, by name or form.
 fn tokens(image: &ImageFacts, steps: &[ImageStep], found: &mut Found) {
-    const FIX: &str = "give it to the step that needs it with RUN --mount=type=secret, or at run time; and change the secret";
     let of_steps = steps.iter().flat_map(|step| {
         let keyword = step.instructions.last().map_or("RUN", |(keyword, _)| keyword.as_str());
         step.tokens.iter().map(move |what| format!("{keyword} with {what}"))
     });
     for observed in of_steps.chain(image.tokens.iter().cloned()) {
-        found.drift.push(build::Drift { at: 0, observed, desired: "no secret in the image".into(), fix: FIX.into() });
+        found.drift.push(build::Drift {
+            at: 0,
+            observed,
+            desired: "no secret in the image".into(),
+            fix: build::BY_MOUNT.into(),
+        });
     }
     for drift in &mut found.drift {
         drift.desired = "no secret in the image".into();
