@@ -62,9 +62,7 @@ fn bad_images_and_their_good_twins() {
     assert!(bad.layers.starts_with(&named(&images, "base:1").layers));
 
     let sets = ["image.required_labels=[\"a\"]"].map(String::from);
-    let baseline = harden::baseline::load("guide", &sets).unwrap().select(&["image-*".into()], &[]).unwrap();
     let report = check(&lab, &daemon, &sets);
-    assert!(!baseline.controls.is_empty());
     let drift = |target: &str| -> Vec<String> {
         let findings = report["findings"].as_array().unwrap().iter();
         let of = findings.filter(|finding| finding["target"] == target && finding["status"] == "drift");
@@ -75,9 +73,13 @@ fn bad_images_and_their_good_twins() {
     assert_eq!(
         drift("image:bad:1"),
         [
-            "image-no-secrets: ARG NPM_TOKEN=***; ENV DB_PASSWORD=***; ENV with a token of GitHub; ENV CI with a token of GitHub",
             "image-user-nonroot: no user, so it is root",
+            "image-healthcheck: no HEALTHCHECK",
+            "image-copy-not-add: ADD of files to /file",
+            "image-no-secrets: ARG NPM_TOKEN=***; ENV DB_PASSWORD=***; ENV CI with a token of GitHub",
+            "image-labels: without a",
             "image-no-ssh-server: EXPOSE 22; CMD with sshd",
+            "image-expose-unprivileged: EXPOSE 22/tcp",
         ]
     );
 }
@@ -87,7 +89,7 @@ fn check(lab: &Lab, daemon: &Dockerd, sets: &[String]) -> serde_json::Value {
     let mut command = Command::new(env!("CARGO_BIN_EXE_harden"));
     command.args(["check", "-b", "guide", "--only", "image-*", "--format", "json"]);
     command.arg("--docker-host").arg(daemon.endpoint().to_string()).current_dir(lab.dir());
-    sets.iter().for_each(|set| drop(command.arg("--set").arg(set)));
+    command.args(sets.iter().flat_map(|set| ["--set", set.as_str()]));
     let output = command.output().expect("harden");
     serde_json::from_slice(&output.stdout)
         .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)))

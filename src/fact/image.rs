@@ -64,9 +64,7 @@ pub struct ImageUse {
 pub struct ImageStep {
     /// The instructions that it is, as a Dockerfile has them, such as `RUN`; with what is said of them.
     pub instructions: Vec<(String, String)>,
-    /// Whether it made a layer.
-    pub layer: bool,
-    /// Secrets that are known by their form, to be read after "with".
+    /// Secrets that are known by their form, and where: `RUN with a token of GitHub`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tokens: Vec<String>,
 }

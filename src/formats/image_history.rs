@@ -29,10 +29,10 @@ const KEYWORDS: [&str; 15] = [
 ];
 
 /// Reads what one step says.
-pub fn step(created_by: &str, layer: bool, masker: &Masker) -> ImageStep {
+pub fn step(created_by: &str, masker: &Masker) -> ImageStep {
     let text = created_by.trim();
     let text = text.strip_suffix("# buildkit").map_or(text, str::trim_end);
-    let mut step = ImageStep { layer, ..ImageStep::default() };
+    let mut step = ImageStep::default();
     if text.is_empty() || text.starts_with('#') {
         return step;
     }
@@ -58,7 +58,7 @@ fn declared(keyword: &str, rest: &str, masker: &Masker, step: &mut ImageStep) {
         }
         _ => {
             let masked = masker.mask(rest);
-            step.tokens.extend(masked.tokens.into_iter().map(str::to_owned));
+            step.tokens.extend(masked.tokens.into_iter().map(|what| format!("{keyword} with {what}")));
             step.instructions.push((keyword.to_owned(), masked.text));
         }
     }
@@ -66,7 +66,7 @@ fn declared(keyword: &str, rest: &str, masker: &Masker, step: &mut ImageStep) {
 
 fn pair(keyword: &str, name: &str, value: &str, step: &mut ImageStep) {
     let (value, tokens) = super::secret_mask::value(value);
-    step.tokens.extend(tokens.into_iter().map(str::to_owned));
+    step.tokens.extend(tokens.into_iter().map(|what| format!("{keyword} {name} with {what}")));
     step.instructions.push((keyword.to_owned(), format!("{name}={value}")));
 }
 
@@ -82,7 +82,7 @@ fn run(command: &str, masker: &Masker, step: &mut ImageStep) {
         script = shell.map_or("", |at| &rest[at + 1..]);
     }
     let masked = masker.mask(of_shell(script).unwrap_or(script).trim());
-    step.tokens.extend(masked.tokens.into_iter().map(str::to_owned));
+    step.tokens.extend(masked.tokens.into_iter().map(|what| format!("RUN with {what}")));
     if !masked.text.is_empty() {
         step.instructions.push(("RUN".to_owned(), masked.text));
     }
@@ -128,7 +128,7 @@ mod tests {
     use super::*;
 
     fn read(created_by: &str) -> Vec<String> {
-        let step = step(created_by, true, &Masker::new(&[]));
+        let step = step(created_by, &Masker::new(&[]));
         step.instructions.into_iter().map(|(keyword, rest)| format!("{keyword} {rest}")).collect()
     }
 

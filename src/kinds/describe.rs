@@ -149,7 +149,8 @@ pub fn how(want: &Want) -> How {
         Want::File(_) | Want::Socket(_) | Want::Watch(_) => How::Automatic,
         Want::DaemonConfig(_) => How::Manual,
         Want::AuditState(want) => fixed(want.is == AuditState::Persistent),
-        Want::Image(_) | Want::Swarm(_) | Want::Attest(_) => How::Manual,
+        Want::Image(want) => fixed(want.rule == ImageRule::SigningKeysProtected),
+        Want::Swarm(_) | Want::Attest(_) => How::Manual,
         // These kinds say it in words only.
         Want::Sysctl(_) => fixed(of_kind(want).fix.contains("set it in")),
         Want::Host(_) => fixed(!["", "by hand"].contains(&of_kind(want).fix.get(..7).unwrap_or_default())),

@@ -57,8 +57,7 @@ fn now() -> i64 {
 }
 
 fn step(keyword: &str, rest: &str) -> ImageStep {
-    let layer = ["ADD", "COPY", "RUN"].contains(&keyword);
-    ImageStep { instructions: vec![(keyword.into(), rest.into())], layer, tokens: Vec::new() }
+    ImageStep { instructions: vec![(keyword.into(), rest.into())], tokens: Vec::new() }
 }
 
 /// An image that is as wanted, in use.
@@ -168,7 +167,6 @@ const USER: &str = "end its Dockerfile with USER 10001:10001, and build the imag
 const TAG: &str = "a name with the version as its tag";
 const NO_FLAWS: &str = "a scan of the last 30 days without findings from high up";
 const SCAN: &str = "scan it, e.g. with trivy image --format json -o REPORT NAME, and name the report in scan_reports";
-const SSH: &str = "no SSH server";
 const SECRET: &str = "no secret in the image";
 
 pub const CASES: &[Case] = &[
@@ -423,7 +421,12 @@ pub const CASES: &[Case] = &[
         control: "image-no-setuid",
         how: "a step that sets the bit",
         change: |facts| run(facts, "chmod u+s /usr/bin/tool"),
-        findings: &[],
+        findings: &[manual(
+            WEB,
+            "chmod u+s /usr/bin/tool",
+            "no setuid bit",
+            "leave the bit out; to clear those of the base: RUN find / -xdev -perm /6000 -type f -exec chmod a-s {} + before USER; then build the image anew",
+        )],
     },
     Case {
         control: "image-copy-not-add",
@@ -431,7 +434,7 @@ pub const CASES: &[Case] = &[
         change: |facts| steps(facts).push(step("ADD", "file:9c1e in /srv/app")),
         findings: &[manual(
             WEB,
-            "ADD file:9c1e in /srv/app",
+            "ADD of files to /srv/app",
             "COPY",
             "write COPY in its Dockerfile; unpack archives in a RUN with a bind mount; then build the image anew",
         )],
@@ -458,8 +461,7 @@ pub const CASES: &[Case] = &[
             "ARG NPM_TOKEN=***; ENV DB_PASSWORD=***; LABEL ci with a token of GitHub",
             SECRET,
             "give it to the step that needs it with RUN --mount=type=secret,id=NAME and docker build --secret, or at run time; and change the \
-             secret; give it to the step that needs it with RUN --mount=type=secret, or at run time; and change the secret; then build the \
-             image anew",
+             secret; then build the image anew",
         )],
     },
     Case {
@@ -519,14 +521,34 @@ pub const CASES: &[Case] = &[
             image(facts).exposed = vec!["22/tcp".into()];
             image(facts).cmd = vec!["/usr/sbin/sshd".into(), "-D".into()];
         },
-        findings: &[],
+        findings: &[manual(
+            WEB,
+            "EXPOSE 22; CMD with sshd",
+            "no SSH server",
+            "leave it out: docker exec -it CONTAINER sh opens a shell; then build the image anew",
+        )],
     },
-    Case { control: "image-no-sudo", how: "installed", change: |facts| run(facts, "apk add --no-cache sudo"), findings: &[] },
+    Case {
+        control: "image-no-sudo",
+        how: "installed",
+        change: |facts| run(facts, "apk add --no-cache sudo"),
+        findings: &[manual(
+            WEB,
+            "apk add sudo",
+            "without sudo",
+            "USER root before the RUN that needs it, and USER again after; in an entry point exec setpriv or gosu; then build the image anew",
+        )],
+    },
     Case {
         control: "image-expose-unprivileged",
         how: "a low port",
         change: |facts| image(facts).exposed = vec!["80/tcp".into()],
-        findings: &[],
+        findings: &[manual(
+            WEB,
+            "EXPOSE 80/tcp",
+            "a port from 1024 up",
+            "let the service listen on a port from 1024 up, like 8080, and publish it with -p 80:8080; or add the port to image.allowed_ports; then build the image anew",
+        )],
     },
     Case {
         control: "image-sprawl",
@@ -677,11 +699,8 @@ fn not_as_docker_bench_says() {
     // So does one that another image of this engine brought.
     let on_a_base = |facts: &mut Facts| {
         steps(facts).insert(1, step("ADD", "file:77 in /opt"));
-        images(facts).push(ImageFacts {
-            layers: vec![id("1"), id("2")],
-            history: Fact::Known(vec![]),
-            ..ImageFacts::default()
-        });
+        let history = Fact::Known(steps(facts)[..2].to_vec());
+        images(facts).push(ImageFacts { layers: vec![id("1"), id("2")], history, ..ImageFacts::default() });
     };
     assert_eq!(status(on_a_base, "image-copy-not-add"), Status::Compliant);
     // A health check of NONE is one (4.6), `0:0` is another user than root (4.1).

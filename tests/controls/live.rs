@@ -43,6 +43,7 @@ static GREEN: LazyLock<Facts> = LazyLock::new(|| {
     facts.host.service_manager = ServiceManager::Systemd;
     facts.host.br_netfilter = Fact::Known(true);
     let config = facts.files.get(CONFIG).and_then(Fact::known).expect("daemon.json");
+    let config_file = config.clone();
     facts.daemon.process = Fact::Known(ProcessFact {
         pid: 812,
         exe: "/usr/bin/dockerd".into(),
@@ -69,6 +70,11 @@ static GREEN: LazyLock<Facts> = LazyLock::new(|| {
         bridge_icc: Some(false),
     });
     facts.daemon.config_at_start = Fact::Absent;
+    facts.images = Fact::Known(Vec::new());
+    for (path, text) in [("/etc/environment", "DOCKER_CONTENT_TRUST=1\n"), ("/etc/passwd", "")] {
+        let content = Some(Content(text.as_bytes().to_vec()));
+        facts.files.insert(path.into(), Fact::Known(FileFact { content, ..config_file.clone() }));
+    }
     let rule = |(path, dir, perms): (&str, bool, &str)| our_watch(path, dir, perms.parse().expect("perms"), "docker");
     facts.audit.kernel =
         Fact::Known(KernelAudit { enabled: 1, daemon_pid: 512, rules: KERNEL_RULES.into_iter().map(rule).collect() });

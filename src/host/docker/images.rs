@@ -81,7 +81,7 @@ impl Engine {
     fn history(&self, id: &str, reply: Result<Reply, Miss>, masker: &Masker) -> Fact<Vec<ImageStep>> {
         match self.read::<Vec<Row>>(&format!("/images/{id}/history"), reply) {
             // The API begins with the newest.
-            Ok(Some(rows)) => Fact::Known(rows.iter().rev().map(|row| step(&row.created_by, row.size > 0, masker)).collect()),
+            Ok(Some(rows)) => Fact::Known(rows.iter().rev().map(|row| step(&row.created_by, masker)).collect()),
             Ok(None) => Fact::Absent,
             Err(miss) => Fact::Unknown(self.why(miss)),
         }
@@ -184,8 +184,6 @@ struct Container {
 struct Row {
     #[serde(default, deserialize_with = "or_default")]
     created_by: String,
-    #[serde(default, deserialize_with = "or_default")]
-    size: i64,
 }
 
 #[derive(Deserialize)]
@@ -281,4 +279,67 @@ fn named(mut names: Vec<String>) -> Vec<String> {
     names.retain(|name| !name.is_empty() && !name.contains("<none>"));
     names.sort();
     names
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const RECORDED: &str = include_str!("../../../tests/data/engine/image-20.10.24.json");
+    const WRITTEN: &str = include_str!("../../../tests/data/engine/image-29.1.json");
+
+    fn read(body: &Value) -> Result<ImageFacts, String> {
+        let seen: Inspect = serde_json::from_value(body.clone()).map_err(|error| error.to_string())?;
+        Ok(seen.facts(&Masker::new(&[])))
+    }
+
+    #[test]
+    fn an_image_of_each_generation() {
+        for (body, created, digests) in [(RECORDED, Some(1_795_335_403), 0), (WRITTEN, None, 1)] {
+            let image = read(&serde_json::from_str(body).unwrap()).unwrap();
+            assert_eq!(image.names, ["bad:1"]);
+            assert_eq!((image.created, image.digests.len(), image.size), (created, digests, 1_982_270));
+            assert_eq!((image.user.as_str(), image.healthcheck, image.labels.len()), ("", false, 0));
+            assert_eq!(image.env["DB_PASSWORD"], MASKED);
+            assert_eq!((image.exposed, image.cmd), (vec!["22/tcp".to_owned()], ["/usr/sbin/sshd", "-D"].map(String::from).into()));
+            assert_eq!(image.tokens, ["ENV CI with a token of GitHub"]);
+        }
+    }
+
+    #[test]
+    fn histories() {
+        for (body, expected) in [
+            (include_str!("../../../tests/data/engine/image-history-20.10.24.json"), "RUN echo $NPM_TOKEN > /dev/null"),
+            (include_str!("../../../tests/data/engine/image-history-29.1.json"), "RUN echo $NPM_TOKEN > /dev/null"),
+        ] {
+            let rows: Vec<Row> = serde_json::from_str(body).unwrap();
+            let masker = Masker::new(&[]);
+            let said: Vec<String> = rows
+                .iter()
+                .flat_map(|row| step(&row.created_by, &masker).instructions)
+                .map(|(keyword, rest)| format!("{keyword} {rest}"))
+                .collect();
+            assert!(said.contains(&expected.to_owned()) && said.contains(&"ARG NPM_TOKEN=masked".to_owned()), "{said:?}");
+            assert!(!said.concat().contains("s3cr3t") && !said.concat().contains("hunter22"), "{said:?}");
+        }
+    }
+
+    #[test]
+    fn empty_is_left_out_or_null_and_nonsense_is_no_image() {
+        let id = format!("sha256:{}", "a".repeat(64));
+        let bare = read(&json!({"Id": id})).unwrap();
+        assert_eq!(bare, ImageFacts { id: id.clone(), ..ImageFacts::default() });
+        let nulls = json!({"Id": id, "RepoTags": null, "RepoDigests": null, "Created": null, "Config": null, "RootFS": null});
+        assert_eq!(read(&nulls).unwrap(), bare);
+        let none = json!({"Id": id, "RepoTags": ["<none>:<none>"], "RepoDigests": ["<none>@<none>"], "Created": "0001-01-01T00:00:00Z"});
+        assert_eq!(read(&none).unwrap(), bare);
+        for bad in [json!({}), json!({"Id": id, "Config": {"User": 7}}), json!({"Id": id, "Config": {"Healthcheck": []}})] {
+            // A list of no fields is an object of defaults for serde, which none of these may be.
+            let read = read(&bad);
+            assert!(read.is_err() || !read.unwrap().healthcheck, "{bad}");
+        }
+        assert!(read(&json!({"Id": id, "Config": {"User": 7}})).is_err());
+    }
 }

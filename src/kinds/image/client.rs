@@ -113,7 +113,8 @@ pub(super) fn keys<'c>(control: &'c Control, context: &Context) -> Vec<Verdict<'
     let passwd = match facts.files.get(PASSWD) {
         Some(Fact::Known(file)) => file.content.as_ref().map(|content| content.0.as_slice()).unwrap_or_default(),
         Some(Fact::Unknown(why)) => return vec![unknown(control, PASSWD, why.clone())],
-        _ => return vec![not_applicable(control, TARGET, format!("there is no {PASSWD}"))],
+        Some(Fact::Absent) => return vec![not_applicable(control, TARGET, format!("there is no {PASSWD}"))],
+        None => return vec![unknown(control, PASSWD, "not looked at")],
     };
     let mut verdicts = Vec::new();
     for (name, uid, home) in homes(passwd) {

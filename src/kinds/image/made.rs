@@ -95,11 +95,7 @@ fn line(text: &str) -> String {
 
 /// What is in the image, by name or form.
 fn tokens(image: &ImageFacts, steps: &[ImageStep], found: &mut Found) {
-    let of_steps = steps.iter().flat_map(|step| {
-        let keyword = step.instructions.last().map_or("RUN", |(keyword, _)| keyword.as_str());
-        step.tokens.iter().map(move |what| format!("{keyword} with {what}"))
-    });
-    for observed in of_steps.chain(image.tokens.iter().cloned()) {
+    for observed in steps.iter().flat_map(|step| &step.tokens).chain(&image.tokens).cloned() {
         found.drift.push(build::Drift {
             at: 0,
             observed,
@@ -129,18 +125,18 @@ fn size(want: &ImageWant, image: &ImageFacts, found: &mut Found) {
 
 /// image-copy-not-add. What the base brought is the base's.
 fn added(want: &ImageWant, image: &ImageFacts, steps: &[ImageStep], images: &[ImageFacts]) -> Standing {
-    let mut below = base_of(image, images).map_or(0, |base| base.layers.len());
+    // Its history is that of the base, and what was added to it.
+    let of_base = base_of(image, images).and_then(|base| base.history.known()).filter(|base| steps.starts_with(base));
+    let below = of_base.map_or(0, Vec::len);
     let mut found = Found { holds: "no ADD".into(), ..Found::default() };
     let checked = given(&want.checked_add) == Some(&true);
     let mut first = true;
-    for step in steps {
-        let of_base = step.layer && below > 0;
-        below -= usize::from(of_base);
+    for (index, step) in steps.iter().enumerate() {
         for (keyword, rest) in &step.instructions {
             // The first layer of a distribution is an ADD of its whole tree.
             let root = keyword == "ADD" && first && rest.trim_end().ends_with(" /");
             first &= !matches!(keyword.as_str(), "ADD" | "COPY" | "RUN");
-            if keyword != "ADD" || of_base || root {
+            if keyword != "ADD" || index < below || root {
                 continue;
             }
             let fetched = rest.contains("://") || rest.starts_with("git@");
@@ -153,7 +149,11 @@ fn added(want: &ImageWant, image: &ImageFacts, steps: &[ImageStep], images: &[Im
                     .push((0, format!("the history does not say whether ADD {} was compared with a checksum", line(rest))));
                 continue;
             }
-            let observed = format!("ADD {}", line(rest));
+            // The classic builder shows the sum of what it added, which says nothing to anybody.
+            let observed = match rest.split_once(" in ").filter(|(sum, _)| sum.contains(':') && !sum.contains("://")) {
+                Some((_, place)) => format!("ADD of files to {}", line(place)),
+                None => format!("ADD {}", line(rest)),
+            };
             let fix = "write COPY in its Dockerfile; unpack archives in a RUN with a bind mount".into();
             found.drift.push(build::Drift { at: 0, observed, desired: "COPY".into(), fix });
         }

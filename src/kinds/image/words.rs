@@ -25,9 +25,10 @@ pub fn describe(want: &ImageWant) -> Description {
             "what other programs report of the image that was built"
         }
         ImageRule::ContentTrust | ImageRule::SigningKeysProtected => "the client's settings and keys on this host",
-        ImageRule::NoSetuid | ImageRule::NoExtraUsers => {
-            "the files of the image that was built; in a Dockerfile, the commands that make them"
+        ImageRule::NoSetuid => {
+            "an image's history over the Engine API, never its files; in a Dockerfile, the commands that set the bits"
         }
+        ImageRule::NoExtraUsers => "nothing: harden does not look into images, and says how to do so",
         ImageRule::Sprawl | ImageRule::RebuiltRecently => "the images and containers that the Engine API lists",
         ImageRule::UserNonroot
         | ImageRule::TrustedBase
@@ -41,7 +42,11 @@ pub fn describe(want: &ImageWant) -> Description {
             "an image's names and configuration over the Engine API; the Dockerfile with --dockerfile"
         }
     };
-    Description { wanted: wanted.into(), observed: observed.into(), fix: format!("by hand: {fix}") }
+    let fix = match want.rule {
+        ImageRule::SigningKeysProtected => fix.to_owned(),
+        _ => format!("by hand: {fix}"),
+    };
+    Description { wanted: wanted.into(), observed: observed.into(), fix }
 }
 
 /// What is wanted, and what to do where it is not so.
@@ -87,7 +92,7 @@ fn rule(rule: ImageRule) -> (&'static str, &'static str) {
             "sign in the pipeline and verify at admission, e.g. with cosign or notation",
         ),
         ImageRule::SigningKeysProtected => {
-            ("private signing keys are readable by their owner alone", "chmod go-rwx, and keep a copy offline")
+            ("private signing keys are readable by their owner alone", "clear the bits of group and others; keeping a copy offline is yours")
         }
         ImageRule::Healthcheck => ("a HEALTHCHECK other than NONE", "add a HEALTHCHECK that asks the service itself"),
         ImageRule::NoLoneUpdate => (
