@@ -277,6 +277,8 @@ pub struct ApiFacts {
     pub registry_mirrors: Option<Vec<String>>,
     /// `/info` `Containerd.Address` (25.0 and later).
     pub containerd_address: Option<String>,
+    /// `/info` `Plugins.Authorization`; it goes on naming plugins that a reload has dropped.
+    pub authorization_plugins: Option<Vec<String>>,
     /// `/networks/bridge` option `com.docker.network.bridge.enable_icc`; `None` without a default bridge.
     pub bridge_icc: Option<bool>,
 }

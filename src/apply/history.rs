@@ -202,6 +202,7 @@ pub fn reverse(
         fixes: Vec::new(),
         changes,
         activations,
+        no_activate: false,
         withheld: Vec::new(),
     };
     Ok(Reverse { plan, conflicts })

@@ -2,7 +2,7 @@
 
 use crate::apply::journal::{Record, STUCK};
 use crate::apply::state_dir::StateDir;
-use crate::apply::transaction;
+use crate::apply::transaction::{self, Back};
 use crate::error::{Error, ErrorKind, Result};
 use crate::host::Host;
 
@@ -22,7 +22,8 @@ pub fn unfinished(host: &Host, state: &StateDir, again: bool, progress: &mut dyn
         let (originals, activated) = (journal.originals().clone(), journal.activated().to_vec());
         let unrecorded = transaction::begun_unrecorded(&journal, &plan);
         journal.begun_unrecorded(unrecorded);
-        let stuck = transaction::back(&mut journal, host, &plan, &originals, &activated);
+        let Back { failed: stuck, left } = transaction::back(&mut journal, host, &plan, &originals, &activated);
+        left.iter().for_each(|left| progress(left));
         let outcome = if stuck.is_empty() { "undone" } else { STUCK };
         journal.append(&Record::Closed { outcome: outcome.into() })?;
         if let Some(error) = Error::all(stuck) {

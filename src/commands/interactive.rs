@@ -19,7 +19,7 @@ use crate::render::text::{Part, Tense};
 /// The review; without a terminal all of it at once, and no question.
 pub fn dry_run(common: &Common) -> Result<Ending> {
     if !at_terminal(common) {
-        return check::review(common);
+        return check::review(common, false);
     }
     let (_, baseline, facts) = look(common)?;
     let Some(assessment) = choose(common, &baseline, &facts)? else { return ending(common, &baseline, &facts) };

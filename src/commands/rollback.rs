@@ -5,8 +5,8 @@ use crate::apply::{history, recover};
 use crate::assess::Assessment;
 use crate::baseline::control::Risk;
 use crate::change::Action;
-use crate::cli::{Common, Format};
-use crate::commands::{Ending, apply, open_host, output};
+use crate::cli::{Common, Format, Patience, PutInForce};
+use crate::commands::{Ending, apply, open_patiently, output};
 use crate::error::{Error, Result};
 use crate::fact::Facts;
 use crate::host::Host;
@@ -14,8 +14,8 @@ use crate::observe;
 use crate::report::{Report, RunOutcome};
 
 /// Undoes a transaction, the newest by default.
-pub fn run(common: &Common, id: Option<&str>, yes: bool, force: bool) -> Result<Ending> {
-    let host = open_host(common)?;
+pub fn run(common: &Common, id: Option<&str>, yes: bool, force: bool, in_force: &PutInForce) -> Result<Ending> {
+    let host = open_patiently(common, in_force.patience)?;
     apply::may_write(&host)?;
     apply::may_ask(common, "rollback", yes)?;
     let state_dir = apply::state_dir(common);
@@ -28,7 +28,11 @@ pub fn run(common: &Common, id: Option<&str>, yes: bool, force: bool) -> Result<
         return Err(Error::failure(format!("{} was rolled back already, by {by}", transaction.id)).help("harden history"));
     }
     let facts = observe::observe_docker(&host);
-    let reverse = history::reverse(&host.root, transaction, &host.kernel_audit(), force, &facts.host.hostname)?;
+    let mut reverse = history::reverse(&host.root, transaction, &host.kernel_audit(), force, &facts.host.hostname)?;
+    reverse.plan.activations_as_of_now(&facts);
+    if in_force.no_activate {
+        reverse.plan = reverse.plan.writes_only(&facts);
+    }
     for conflict in &reverse.conflicts {
         let left =
             if conflict.left_alone { "left alone" } else { "put back all the same; what it is now is kept in the transaction" };
@@ -64,8 +68,8 @@ pub fn run(common: &Common, id: Option<&str>, yes: bool, force: bool) -> Result<
 fn stops_containers(common: &Common, facts: &Facts, plan: &crate::plan::Plan) -> Result<()> {
     let restarts =
         plan.activations.iter().any(|activation| activation.action == Action::DockerRestart && activation.by_hand.is_none());
-    let running = facts.daemon.api.known().and_then(|api| api.containers_running).unwrap_or(0);
-    if !restarts || running == 0 || Risk::from(common.max_risk) == Risk::Disruptive {
+    let running = facts.daemon.api.known().and_then(|api| api.containers_running);
+    if !restarts || running == Some(0) || Risk::from(common.max_risk) == Risk::Disruptive {
         return Ok(());
     }
     let stays = plan.changes.iter().all(|change| match &change.effect {
@@ -81,16 +85,17 @@ fn stops_containers(common: &Common, facts: &Facts, plan: &crate::plan::Plan) ->
     if stays {
         return Ok(());
     }
-    Err(Error::failure(format!(
-        "going back restarts dockerd without live-restore, which stops {}; nothing was changed",
-        crate::plan::count(running as usize, "running container")
-    ))
-    .help("allow it with --max-risk disruptive"))
+    let stops = match running {
+        Some(running) => format!("stops {}", crate::plan::count(running as usize, "running container")),
+        None => "may stop containers: what runs is not known".to_owned(),
+    };
+    Err(Error::failure(format!("going back restarts dockerd without live-restore, which {stops}; nothing was changed"))
+        .help("allow it with --max-risk disruptive"))
 }
 
 /// Puts back what a run that was cut short had begun.
-pub fn recover(common: &Common) -> Result<Ending> {
-    let host = open_host(common)?;
+pub fn recover(common: &Common, patience: Patience) -> Result<Ending> {
+    let host = open_patiently(common, patience)?;
     apply::may_write(&host)?;
     let state = StateDir::lock(&host.root, &apply::state_dir(common))?;
     let count = recover::unfinished(&host, &state, true, &mut |text| apply::progress(common, text))?;

@@ -297,24 +297,18 @@ impl Effective {
 
     /// Paths of the Engine API's unix sockets.
     pub fn docker_sockets(&self, facts: &Facts) -> Vec<String> {
-        let hosts = match self.configured("hosts") {
-            Some(Value::Array(hosts)) => hosts.iter().filter_map(|host| host.as_str().map(str::to_owned)).collect(),
-            _ => vec![format!("unix://{DEFAULT_SOCKET}")],
+        sockets(self.configured("hosts").as_ref(), facts)
+    }
+
+    /// Paths of the unix sockets that the running dockerd was told to listen on, whatever its next start is told; those of the next
+    /// start where none runs.
+    pub fn listening_sockets(&self, facts: &Facts) -> Vec<String> {
+        let Some(flags) = &self.running else { return self.docker_sockets(facts) };
+        let in_file = match &self.file {
+            ConfigFile::Parsed(document) => document.get(&["hosts"]),
+            _ => None,
         };
-        let mut paths = Vec::new();
-        for host in hosts {
-            if host.starts_with("fd://") {
-                let socket = unit::merged(facts, SOCKET);
-                let listens = socket.list("Socket", "ListenStream");
-                paths.extend(listens.iter().filter(|(value, _)| value.starts_with('/')).map(|(value, _)| (*value).to_owned()));
-            } else if let Some(path) = host.strip_prefix("unix://") {
-                paths.push(if path.is_empty() { DEFAULT_SOCKET.into() } else { path.to_owned() });
-            }
-        }
-        // systemd's specifier for the runtime directory of the system manager.
-        let mut paths: Vec<_> = paths.iter().map(|path| normal(&path.replace("%t", "/run"))).collect();
-        paths.dedup();
-        paths
+        sockets(flags.get("hosts").or(in_file), facts)
     }
 
     /// Whether systemd makes dockerd's socket.
@@ -333,6 +327,28 @@ impl Effective {
             None => vec![DEFAULT_CONTAINERD.into(), normal(MANAGED_CONTAINERD)],
         }
     }
+}
+
+/// The unix sockets among `hosts`; the default one where nothing is set.
+fn sockets(hosts: Option<&Value>, facts: &Facts) -> Vec<String> {
+    let hosts = match hosts {
+        Some(Value::Array(hosts)) => hosts.iter().filter_map(|host| host.as_str().map(str::to_owned)).collect(),
+        _ => vec![format!("unix://{DEFAULT_SOCKET}")],
+    };
+    let mut paths = Vec::new();
+    for host in hosts {
+        if host.starts_with("fd://") {
+            let socket = unit::merged(facts, SOCKET);
+            let listens = socket.list("Socket", "ListenStream");
+            paths.extend(listens.iter().filter(|(value, _)| value.starts_with('/')).map(|(value, _)| (*value).to_owned()));
+        } else if let Some(path) = host.strip_prefix("unix://") {
+            paths.push(if path.is_empty() { DEFAULT_SOCKET.into() } else { path.to_owned() });
+        }
+    }
+    // systemd's specifier for the runtime directory of the system manager.
+    let mut paths: Vec<_> = paths.iter().map(|path| normal(&path.replace("%t", "/run"))).collect();
+    paths.dedup();
+    paths
 }
 
 /// `/var/run` is `/run` on every host that Docker runs on; reports and audit rules name the real one.

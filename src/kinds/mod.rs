@@ -11,7 +11,9 @@ pub mod effective;
 pub mod file;
 pub mod next_start;
 pub mod place;
+pub mod reload;
 pub mod socket;
+pub mod supervisor;
 pub mod unit;
 pub mod watch;
 

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use crate::change::{Action, Activation};
-use crate::fact::ServiceManager;
+use crate::change::{Action, Activation, Effect};
+use crate::fact::{Fact, Facts, ServiceManager};
 use crate::kinds::daemon;
-use crate::plan::count;
+use crate::kinds::supervisor::Supervisor;
 use crate::plan::folding::Folding;
+use crate::plan::{Plan, count};
 
 impl Folding<'_, '_, '_> {
     /// Activations in the cheapest order that works; verdicts whose change is withheld need none.
@@ -32,13 +33,13 @@ impl Folding<'_, '_, '_> {
         let facts = self.context.facts;
         match action {
             Action::AuditLoad => ("adds the missing audit rules to the kernel; interrupts nothing".into(), None),
-            Action::SystemdReload => match facts.host.service_manager {
-                ServiceManager::Systemd => ("systemd reads its units again; interrupts nothing".into(), None),
-                _ => (
-                    "systemd does not run here; the drop-in counts from its next start".into(),
-                    Some("systemctl daemon-reload".into()),
-                ),
-            },
+            Action::SystemdReload => {
+                let reason = match facts.host.service_manager {
+                    ServiceManager::Systemd => "systemd reads its units again; interrupts nothing",
+                    _ => "systemd does not run here; the drop-in counts from its next start",
+                };
+                (reason.into(), by_hand(action, facts))
+            }
             Action::DockerReload => ("SIGHUP to dockerd: it reads its configuration again; interrupts nothing".into(), None),
             Action::DockerRestart => {
                 let what = match facts.daemon.api.known().and_then(|api| api.containers_running) {
@@ -53,7 +54,7 @@ impl Folding<'_, '_, '_> {
                     }
                 };
                 let why = if changes.is_empty() { format!("{what} (what is on disk is not in force yet)") } else { what };
-                (why, daemon::restart_by_hand(facts))
+                (why, by_hand(action, facts))
             }
         }
     }
@@ -63,5 +64,173 @@ impl Folding<'_, '_, '_> {
         let reloaded = actions.get(&Action::DockerReload).into_iter().flatten();
         let fixed = self.changes_of.keys().chain(reloaded).filter(|index| !self.withheld_of.contains_key(index));
         daemon::containers_survive(fixed.map(|&index| &self.verdicts[index]), self.context)
+    }
+}
+
+impl Plan {
+    /// The same plan without anything that puts it in force: what is to be done for that is left to the user, with the command to type.
+    /// The kernel's audit rules are in force at once, so they are left too.
+    pub fn writes_only(mut self, facts: &Facts) -> Plan {
+        let in_kernel = |effect: &Effect| matches!(effect, Effect::AuditKernel { .. });
+        let dropped: Vec<String> =
+            self.changes.iter().filter(|change| in_kernel(&change.effect)).map(|change| change.id.clone()).collect();
+        self.changes.retain(|change| !in_kernel(&change.effect));
+        let loads = |activation: &Activation| activation.action == Action::AuditLoad;
+        if !dropped.is_empty() && !self.activations.iter().any(loads) {
+            let reason = "the kernel's audit rules follow those on disk; interrupts nothing".into();
+            self.activations.insert(0, Activation { action: Action::AuditLoad, reason, changes: Vec::new(), by_hand: None });
+        }
+        let reloads = self.activations.iter().any(|activation| activation.action == Action::DockerReload);
+        for activation in &mut self.activations {
+            activation.changes.retain(|change| !dropped.contains(change));
+            let after_reload = reloads && activation.action == Action::DockerRestart;
+            activation.by_hand.get_or_insert_with(|| left(&command(activation.action, facts), after_reload));
+        }
+        self.no_activate = true;
+        self
+    }
+
+    /// What puts a plan in force that undoes what was planned earlier, on the host as it is now: a dockerd that does not run, or that
+    /// has never read what goes back, needs nothing.
+    pub fn activations_as_of_now(&mut self, facts: &Facts) {
+        let daemon = &facts.daemon;
+        let file = facts.files.get(&daemon.config_file).and_then(Fact::known);
+        let never_read = match (daemon.process.known(), file) {
+            (Some(process), Some(file)) => file.mtime_ns > process.started_ns,
+            _ => false,
+        };
+        self.activations.retain(|activation| match activation.action {
+            Action::DockerRestart if activation.by_hand.is_some() && never_read => false,
+            Action::DockerReload | Action::DockerRestart => !daemon.process.is_absent(),
+            Action::AuditLoad | Action::SystemdReload => true,
+        });
+        for activation in &mut self.activations {
+            activation.by_hand = by_hand(activation.action, facts);
+        }
+    }
+}
+
+/// Why harden can't do it on this host, and what to type; `None` when it can.
+fn by_hand(action: Action, facts: &Facts) -> Option<String> {
+    match action {
+        Action::SystemdReload if facts.host.service_manager != ServiceManager::Systemd => {
+            Some("systemctl daemon-reload".into())
+        }
+        Action::DockerRestart => daemon::restart_by_hand(facts),
+        Action::SystemdReload | Action::AuditLoad | Action::DockerReload => None,
+    }
+}
+
+/// What to type for it, where harden could do it.
+fn command(action: Action, facts: &Facts) -> String {
+    match (action, Supervisor::of(facts)) {
+        (Action::AuditLoad, _) => "augenrules --load".into(),
+        (Action::SystemdReload, _) => "systemctl daemon-reload".into(),
+        (Action::DockerReload, supervisor) => match (supervisor, facts.daemon.process.known()) {
+            (Some(Supervisor::Systemd), _) | (_, None) => Supervisor::Systemd.command("reload").join(" "),
+            (_, Some(process)) => format!("kill -HUP {}", process.pid),
+        },
+        (Action::DockerRestart, supervisor) => supervisor.unwrap_or(Supervisor::Systemd).command("restart").join(" "),
+    }
+}
+
+/// What is left to the user. A restart before live-restore is in force would stop what it should keep.
+fn left(command: &str, after_reload: bool) -> String {
+    let when = if after_reload { "once `docker info --format '{{.LiveRestoreEnabled}}'` says true: " } else { "" };
+    format!("--no-activate leaves it to you: {when}`{command}`")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::baseline::control::Risk;
+    use crate::change::Change;
+    use crate::fact::{ProcessFact, UnitFacts};
+    use crate::kinds::effective::SERVICE;
+
+    fn plan(actions: &[Action]) -> Plan {
+        let change =
+            |id: &str, effect| Change { id: id.into(), controls: Vec::new(), risk: Risk::Safe, summary: String::new(), effect };
+        let changes = vec![
+            change("c1", Effect::File { path: "/x".into(), before: None, after: None }),
+            change("c2", Effect::AuditKernel { add: Vec::new(), remove: Vec::new() }),
+        ];
+        let activation =
+            |&action| Activation { action, reason: String::new(), changes: vec!["c1".into(), "c2".into()], by_hand: None };
+        Plan { changes, activations: actions.iter().map(activation).collect(), ..Plan::default() }
+    }
+
+    fn running(manager: ServiceManager, service: Option<&str>) -> Facts {
+        let mut facts = Facts::default();
+        facts.host.service_manager = manager;
+        facts.daemon.process = Fact::Known(ProcessFact {
+            pid: 7,
+            exe: String::new(),
+            argv: Vec::new(),
+            started_ns: 10,
+            service: service.map(str::to_owned),
+        });
+        facts.units.insert(SERVICE.into(), Fact::Known(UnitFacts::default()));
+        facts
+    }
+
+    fn to_type(plan: &Plan) -> Vec<&str> {
+        plan.activations.iter().map(|activation| activation.by_hand.as_deref().unwrap_or_default()).collect()
+    }
+
+    #[test]
+    fn writing_only_leaves_every_command_to_type() {
+        use Action::{AuditLoad, DockerReload, DockerRestart, SystemdReload};
+        let systemd = running(ServiceManager::Systemd, Some(SERVICE));
+        let plan_of = |actions| plan(actions).writes_only(&systemd);
+        let written = plan_of(&[AuditLoad, SystemdReload, DockerReload, DockerRestart]);
+        assert_eq!(
+            to_type(&written),
+            [
+                "--no-activate leaves it to you: `augenrules --load`",
+                "--no-activate leaves it to you: `systemctl daemon-reload`",
+                "--no-activate leaves it to you: `systemctl reload docker.service`",
+                "--no-activate leaves it to you: once `docker info --format '{{.LiveRestoreEnabled}}'` says true: `systemctl restart docker.service`",
+            ]
+        );
+        assert!(written.no_activate);
+        let ids: Vec<&str> = written.changes.iter().map(|change| change.id.as_str()).collect();
+        assert_eq!(ids, ["c1"], "the kernel's rules are in force at once");
+        assert!(written.activations.iter().all(|activation| activation.changes == ["c1"]));
+        assert_eq!(
+            to_type(&plan_of(&[DockerRestart]))[1],
+            "--no-activate leaves it to you: `systemctl restart docker.service`"
+        );
+        // What a rollback takes out of the kernel is a change without an activation.
+        assert_eq!(plan_of(&[DockerRestart]).activations[0].action, AuditLoad);
+        let bare = running(ServiceManager::Sysv, None);
+        assert_eq!(to_type(&plan(&[DockerReload]).writes_only(&bare))[1], "--no-activate leaves it to you: `kill -HUP 7`");
+    }
+
+    #[test]
+    fn what_goes_back_is_put_in_force_as_the_host_is_now() {
+        use Action::{AuditLoad, DockerReload, DockerRestart, SystemdReload};
+        let now = |plan: &mut Plan, facts: &Facts| {
+            plan.activations_as_of_now(facts);
+            plan.activations.iter().map(|activation| activation.action).collect::<Vec<_>>()
+        };
+        let all = [AuditLoad, SystemdReload, DockerReload, DockerRestart];
+        let mut facts = running(ServiceManager::Systemd, Some(SERVICE));
+        let mut written = plan(&all).writes_only(&facts);
+        assert_eq!(now(&mut written, &facts), all);
+        assert_eq!(to_type(&written), ["", "", "", ""]);
+        let mut bare = running(ServiceManager::Systemd, None);
+        assert_eq!(now(&mut written, &bare), all);
+        let by_hand = "docker.service did not start this dockerd: restart it the way it was started";
+        assert_eq!(to_type(&written), ["", "", "", by_hand]);
+        bare.daemon.process = Fact::Absent;
+        assert_eq!(now(&mut written, &bare), [AuditLoad, SystemdReload]);
+        // Nothing but a start reads what needs a restart, and this dockerd started before it was written.
+        facts.daemon.config_file = "/x".into();
+        let file = crate::host::scratch::Scratch::new();
+        file.file("/x", "{}", 0o644);
+        facts.files.insert("/x".into(), file.root().look("/x", crate::host::fs::Want::Stat));
+        assert_eq!(now(&mut plan(&all).writes_only(&facts), &facts), [AuditLoad, SystemdReload, DockerReload]);
+        assert_eq!(now(&mut plan(&all), &facts), all, "harden had restarted it");
     }
 }
