@@ -5,11 +5,11 @@ use std::path::Path;
 use crate::baseline::Baseline;
 use crate::baseline::control::{Place, SocketOf, Want};
 use crate::error::Result;
-use crate::fact::{Fact, Facts, ServiceManager, UnitFacts};
+use crate::fact::{Fact, Facts, UnitFacts};
 use crate::formats::{exec_start, rules_d, unit_file, unit_path};
 use crate::host::Host;
 use crate::host::fs::Want as Look;
-use crate::kinds::effective::{ConfigFile, DEFAULT_CONFIG_FILE, Effective, INIT_SCRIPT, SERVICE, SOCKET};
+use crate::kinds::effective::{self, ConfigFile, DEFAULT_CONFIG_FILE, Effective, INIT_SCRIPT, SERVICE, SOCKET};
 use crate::kinds::place::{self, Resolved};
 use crate::kinds::socket::CONTAINERD_CONFIG;
 use crate::kinds::{self, daemon, daemon_config, supervisor, watch};
@@ -250,7 +250,7 @@ impl Observer<'_> {
     /// dockerd's unit, process and configuration file, and the socket to ask it at.
     fn find_dockerd(&mut self) {
         self.unit(SERVICE);
-        let init = self.facts.host.live && self.facts.host.service_manager != ServiceManager::Systemd;
+        let init = !effective::starts_units(&self.facts);
         if init || self.facts.units.get(SERVICE).is_some_and(Fact::is_absent) {
             self.stat(INIT_SCRIPT);
         }
@@ -260,7 +260,8 @@ impl Observer<'_> {
         let config = self.effective().0.unit.as_ref().and_then(|(_, flags)| flags.config_file.clone());
         self.read_config(config.unwrap_or_else(|| DEFAULT_CONFIG_FILE.into()));
         let (effective, facts) = self.effective();
-        let activated = effective.socket_activated() || !matches!(facts.units.get(SOCKET), Some(Fact::Absent));
+        let has_unit = !matches!(facts.units.get(SOCKET), Some(Fact::Absent));
+        let activated = effective.socket_activated() || (has_unit && effective::starts_units(facts));
         let sockets = if activated { Vec::new() } else { effective.docker_sockets(facts) };
         let pidfile = effective.configured("pidfile").and_then(|path| path.as_str().map(str::to_owned));
         self.facts.daemon.process = self.host.find_dockerd(pidfile.as_deref(), &sockets);

@@ -53,24 +53,27 @@ pub fn refuse_harm(host: &Host, action: Action) -> Result<()> {
 
 /// Restarts dockerd by what started it; containers that live-restore keeps must be the same processes afterwards.
 fn restart(host: &Host) -> Result<()> {
-    let supervisor = supervisor(host)?;
+    let (supervisor, runs) = supervisor(host)?;
     if supervisor == Supervisor::Systemd {
         // systemd counts starts, failed and good ones, and refuses one too many; here each is wanted.
         let _ = exec::run("systemctl", &["reset-failed", SERVICE, SOCKET], SYSTEMCTL_TIMEOUT);
     }
     let kept = (stopped_by_restart(host) == Some(0)).then(|| host.running_containers().ok()).flatten();
-    have(host, supervisor, "restart")?;
+    // Debian's script can't restart what does not run.
+    let verb = if supervisor == Supervisor::Sysv && !runs { "start" } else { "restart" };
+    have(host, supervisor, verb)?;
     wait_until_healthy(host)?;
     kept.map_or(Ok(()), |kept| still_running(host, &kept))
 }
 
-/// What stops and starts dockerd here.
+/// What stops and starts dockerd here, and whether it runs.
 ///
 /// # Errors
 /// When dockerd was started by nothing that harden can tell to do so.
-pub fn supervisor(host: &Host) -> Result<Supervisor> {
+pub fn supervisor(host: &Host) -> Result<(Supervisor, bool)> {
     let facts = observe::find_docker(host);
-    Supervisor::of(&facts).ok_or_else(|| {
+    let runs = facts.daemon.process.known().is_some();
+    Supervisor::of(&facts).map(|supervisor| (supervisor, runs)).ok_or_else(|| {
         let why = match &facts.daemon.process {
             Fact::Unknown(why) => why.clone(),
             _ => daemon::restart_by_hand(&facts).unwrap_or_default(),

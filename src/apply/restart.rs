@@ -37,7 +37,7 @@ pub fn hold(host: &Host, plan: &Plan) -> Option<Held> {
     if !may_have_containers(host) {
         return None;
     }
-    let supervisor = activate::supervisor(host).ok()?;
+    let (supervisor, _) = activate::supervisor(host).ok()?;
     let socket =
         supervisor == Supervisor::Systemd && exec::run("systemctl", &["is-active", "--quiet", SOCKET], TIMEOUT).is_ok();
     // A dockerd that can't be stopped is restarted all the same.

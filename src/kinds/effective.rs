@@ -6,7 +6,7 @@
 
 use serde_json::Value;
 
-use crate::fact::{Fact, Facts};
+use crate::fact::{Fact, Facts, ServiceManager};
 use crate::formats::argv::{self, DaemonFlags};
 use crate::formats::daemon_json::{Document, Problem};
 use crate::formats::daemon_keys::{self, EngineVersion, JsonType, Status};
@@ -92,7 +92,7 @@ pub struct Effective {
     pub file: ConfigFile,
     /// Flags of the running process.
     pub running: Option<DaemonFlags>,
-    /// Flags of the unit: those of the next start.
+    /// Flags of the unit: those of the next start, where systemd starts it.
     pub unit: Option<(ExecStart, DaemonFlags)>,
     /// The engine's version, where it is known.
     pub version: Option<EngineVersion>,
@@ -147,12 +147,10 @@ impl Effective {
         match &facts.daemon.process {
             Fact::Known(_) => None,
             Fact::Unknown(why) => Some(why.clone()),
+            Fact::Absent if !starts_units(facts) => in_script(facts),
             Fact::Absent => match facts.units.get(SERVICE)? {
                 Fact::Unknown(why) => Some(why.clone()),
-                Fact::Absent => {
-                    let script = facts.files.get(INIT_SCRIPT).and_then(Fact::known);
-                    script.map(|_| format!("they are in {INIT_SCRIPT} and what it reads; start dockerd, then they can be seen"))
-                }
+                Fact::Absent => in_script(facts),
                 // Lines that systemd passes over are none of ExecStart's.
                 Fact::Known(unit) => {
                     let mut problems = self.unit.iter().flat_map(|(exec, _)| &exec.problems).map(ToString::to_string);
@@ -363,9 +361,20 @@ fn texts(origins: &[argv::Origin]) -> String {
     origins.iter().map(|origin| origin.text.as_str()).collect::<Vec<_>>().join(" ")
 }
 
+fn in_script(facts: &Facts) -> Option<String> {
+    let script = facts.files.get(INIT_SCRIPT).and_then(Fact::known);
+    script.map(|_| format!("they are in {INIT_SCRIPT} and what it reads; start dockerd, then they can be seen"))
+}
+
+/// Whether a unit is what starts dockerd: packages bring one to hosts where another program is process 1. What that of an image tree
+/// will be, nobody knows.
+pub fn starts_units(facts: &Facts) -> bool {
+    !facts.host.live || !matches!(facts.host.service_manager, ServiceManager::Sysv | ServiceManager::Openrc)
+}
+
 /// The unit's command line and its flags, where the unit is known.
 fn unit_flags(facts: &Facts) -> Option<(ExecStart, DaemonFlags)> {
-    let fact = facts.units.get(SERVICE)?.known()?;
+    let fact = facts.units.get(SERVICE).filter(|_| starts_units(facts))?.known()?;
     let unit = unit::merged(facts, SERVICE);
     let files = fact.environment_files.iter().filter_map(|path| {
         let content = facts.files.get(path)?.known()?.content.as_ref()?;
