@@ -5,14 +5,14 @@ use std::path::Path;
 use crate::baseline::Baseline;
 use crate::baseline::control::{Place, SocketOf, Want};
 use crate::error::Result;
-use crate::fact::{Fact, Facts, UnitFacts};
+use crate::fact::{Fact, Facts, ServiceManager, UnitFacts};
 use crate::formats::{exec_start, rules_d, unit_file, unit_path};
 use crate::host::Host;
 use crate::host::fs::Want as Look;
 use crate::kinds::effective::{self, ConfigFile, DEFAULT_CONFIG_FILE, Effective, INIT_SCRIPT, SERVICE, SOCKET};
 use crate::kinds::place::{self, Resolved};
 use crate::kinds::socket::CONTAINERD_CONFIG;
-use crate::kinds::{self, daemon, daemon_config, supervisor, watch};
+use crate::kinds::{self, daemon, daemon_config, supervisor, unit, watch};
 use crate::plan::drop_in_path;
 use crate::reach;
 
@@ -165,6 +165,9 @@ impl Observer<'_> {
             }
         }
         let Some(fragment) = fragment else { return Fact::Absent };
+        if self.facts.host.service_manager == ServiceManager::Systemd {
+            self.stat(unit::MADE_AS_UNITS_ARE_READ);
+        }
         let mut listing = Vec::new();
         for dir in unit_path::drop_in_dirs(name) {
             match self.host.root.list(&dir) {

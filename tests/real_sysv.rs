@@ -47,6 +47,25 @@ fn an_init_script_restarts_what_it_started() {
     assert_eq!(host.sh("docker info --format '{{.LiveRestoreEnabled}}'"), "false");
 }
 
+/// OpenRC itself is not here: what it leaves while a service runs is, and a stand-in for its `rc-service`.
+#[test]
+fn openrc_is_told_by_its_own_program() {
+    let lab = lab();
+    let engine = engine(&lab);
+    let host = Host::boot_sysv(&engine, "openrc");
+    let daemon = dockerd(&host);
+    host.write("/run/openrc/daemons/docker/001", "exec=/usr/sbin/dockerd\npidfile=/run/docker.pid\n");
+    host.sh("mkdir /run/openrc/started; ln -s /etc/init.d/docker /run/openrc/started/docker");
+    host.write("/usr/sbin/rc-service", "#!/bin/sh\necho \"$@\" >> /srv/asked\nexec service \"$@\"\n");
+    host.sh("chmod 755 /usr/sbin/rc-service");
+    let report = host.harden(&["apply", "--yes", "--only", "daemon-*"]).report(0);
+    assert_eq!(report.0["host"]["service_manager"], "openrc");
+    assert_eq!(report.activations(), ["docker-reload", "docker-restart"]);
+    assert_eq!(host.sh("cat /srv/asked"), "docker restart");
+    assert_ne!(dockerd(&host), daemon);
+    host.harden(&["check", "--only", "daemon-*"]).report(0);
+}
+
 #[test]
 fn without_activation_the_files_are_written_and_the_rest_is_listed() {
     let lab = lab();
