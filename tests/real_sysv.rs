@@ -159,6 +159,17 @@ fn settings_that_no_container_starts_with_are_put_back() {
     assert_eq!((host.container_pids(), containers(&host).as_str()), (pids, "one two"));
     host.sh("docker run --rm inner:1 /bin/busybox true");
 
+    // What was in the way was there before, and waited for a restart.
+    host.write(CONFIG, "{\"log-driver\": \"journald\"}\n");
+    let report = host.harden(&["apply", "--yes", "-b", "cis-l1", "--only", "daemon-no-new-*", "--only", "daemon-live-*"]).report(1);
+    let said = text(&report.0["msg"]);
+    let engine_says = "dockerd runs, but containers do not start: failed to initialize logging driver: journald is not enabled";
+    assert!(said.starts_with(engine_says), "{said}");
+    assert!(said.contains("put back; containers do not start with the old settings either"), "{said}");
+    host.sh(&format!("rm {CONFIG}; service docker restart"));
+    host.wait_for("docker info");
+    host.sh("docker start one two");
+
     // What a killed run has left goes with the next try.
     host.sh("docker create --name harden-canary-1 --label harden.canary=1 inner:1 x; docker create --name harden-canary-x inner:1 x");
     host.harden(&apply).report(0);

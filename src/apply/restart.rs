@@ -112,3 +112,52 @@ fn with_live_restore(path: &str, old: Option<&FileState>) -> Result<Vec<u8>> {
     let edit = Edit { path: vec![LIVE_RESTORE.into()], op: Op::Set(serde_json::Value::Bool(true)) };
     document.apply(&[edit]).map_err(|problem| Error::failure(problem.to_string()).at(path))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::apply::state_dir::StateDir;
+    use crate::apply::transaction::Originals;
+    use crate::host::scratch::Scratch;
+
+    const PATH: &str = "/etc/docker/daemon.json";
+
+    /// What a run leaves that is killed while its file of a moment is there, and what is done about it; `meanwhile` somebody else
+    /// wrote.
+    fn killed(old: Option<&str>, meanwhile: Option<&str>) -> Option<String> {
+        let scratch = Scratch::new();
+        let root = scratch.root();
+        scratch.dir("/etc/docker", 0o755);
+        if let Some(old) = old {
+            scratch.file(PATH, old, 0o640);
+        }
+        let state = StateDir::lock(&root, "/state").unwrap();
+        let mut journal = state.begin("1").unwrap();
+        journal.keep(&Plan::default(), &Originals::new()).unwrap();
+        let before = journal.writer().state(PATH).unwrap();
+        let content = with_live_restore(PATH, before.as_ref()).unwrap();
+        let passing = Passing { path: PATH.into(), before: before.clone(), content: Content(content.clone()) };
+        journal.append(&Record::Passing(passing)).unwrap();
+        let meta = if before.is_some() { Meta::default() } else { PASSING };
+        journal.writer().replace(PATH, before.as_ref(), &content, &meta).unwrap();
+        assert!(scratch.text(PATH).contains("\"live-restore\": true"), "{}", scratch.text(PATH));
+        drop(journal);
+        if let Some(text) = meanwhile {
+            scratch.file(PATH, text, 0o640);
+        }
+        let unfinished = state.unfinished(false).unwrap();
+        assert_eq!(unfinished.len(), 1);
+        unfinished.iter().for_each(|(journal, _)| take_away_passing(journal));
+        let left = root.state(PATH).unwrap();
+        assert!(meanwhile.is_some() || left == before, "{left:?}");
+        left.and_then(|left| String::from_utf8(left.content?.0).ok())
+    }
+
+    #[test]
+    fn a_file_of_a_moment_goes_back_after_a_kill() {
+        let old = "{\n    \"labels\": [\"a=b\"]\n}\n";
+        assert_eq!(killed(Some(old), None).as_deref(), Some(old));
+        assert_eq!(killed(None, None), None);
+        assert_eq!(killed(Some(old), Some("{}")).as_deref(), Some("{}"), "what somebody else wrote stays");
+    }
+}

@@ -40,6 +40,8 @@ pub struct InForce {
     pub activated: Vec<Action>,
     /// What could not be made sure of, in words.
     pub unsure: Vec<String>,
+    /// Whether dockerd came up with settings that no container starts with.
+    no_container_starts: bool,
 }
 
 /// Carries out a plan.
@@ -55,7 +57,7 @@ pub fn run(journal: &mut Journal, mut run: Run) -> Result<InForce> {
         .and_then(|()| journal.append(&Record::Closed { outcome: "committed".into() }));
     match outcome {
         Ok(()) => Ok(in_force),
-        Err(error) => Err(put_back(journal, &run, &originals, &in_force.activated, error)),
+        Err(error) => Err(put_back(journal, &run, &originals, &in_force, error)),
     }
 }
 
@@ -87,8 +89,15 @@ fn carry_out(journal: &mut Journal, run: &mut Run, in_force: &mut InForce) -> Re
         activate::activate(run.host, activation.action)?;
         if try_containers {
             (run.progress)("trying whether containers start");
-            if let canary::Outcome::NotTried(why) = canary::run(run.host)? {
-                in_force.unsure.push(format!("whether containers still start could not be tried: {why}"));
+            match canary::run(run.host) {
+                Ok(canary::Outcome::Starts) => {}
+                Ok(canary::Outcome::NotTried(why)) => {
+                    in_force.unsure.push(format!("whether containers still start could not be tried: {why}"));
+                }
+                Err(error) => {
+                    in_force.no_container_starts = true;
+                    return Err(error);
+                }
             }
         }
         journal.append(&Record::Activated { action: activation.action })?;
@@ -186,9 +195,13 @@ fn meta(image: &FileImage) -> Meta {
 }
 
 /// Puts everything back after a failure, and says what happened.
-fn put_back(journal: &mut Journal, run: &Run, originals: &Originals, activated: &[Action], error: Error) -> Error {
-    let untouched = journal.begun().is_empty() && activated.is_empty();
-    let Back { failed: stuck, left } = back(journal, run.host, run.plan, originals, activated);
+fn put_back(journal: &mut Journal, run: &Run, originals: &Originals, in_force: &InForce, error: Error) -> Error {
+    let untouched = journal.begun().is_empty() && in_force.activated.is_empty();
+    let Back { failed: stuck, mut left } = back(journal, run.host, run.plan, originals, &in_force.activated);
+    // The old file may have waited for a restart itself.
+    if in_force.no_container_starts && stuck.is_empty() && canary::run(run.host).is_err() {
+        left.push("containers do not start with the old settings either".into());
+    }
     let place = journal.path().display().to_string();
     if stuck.is_empty() {
         let _ = journal.append(&Record::Closed { outcome: "undone".into() });
