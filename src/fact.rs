@@ -3,9 +3,21 @@
 //! Facts are plain data. They serialise (`check --save-facts`, `check --facts`), so judging and planning never need a host.
 //! Observing fills them (`kinds::*::observe` through [`crate::host`]); judging only reads them.
 
+mod build;
+mod container;
+mod image;
+mod machine;
+mod swarm;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+
+pub use build::BuildFacts;
+pub use container::ContainerFacts;
+pub use image::ImageFacts;
+pub use machine::MachineFacts;
+pub use swarm::{ClusterFacts, SwarmAddresses, SwarmFacts};
 
 /// One thing that was looked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -167,6 +179,21 @@ pub struct Facts {
     pub users: BTreeMap<String, Fact<u32>>,
     /// Numbers of the groups that controls name.
     pub groups: BTreeMap<String, Fact<u32>>,
+    /// What controls of the host ask besides.
+    #[serde(default)]
+    pub machine: MachineFacts,
+    /// Containers, by name.
+    #[serde(default)]
+    pub containers: Fact<Vec<ContainerFacts>>,
+    /// Images.
+    #[serde(default)]
+    pub images: Fact<Vec<ImageFacts>>,
+    /// The swarm.
+    #[serde(default)]
+    pub swarm: Fact<SwarmFacts>,
+    /// The Dockerfile and build context that are judged instead of images.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub build: Option<BuildFacts>,
 }
 
 /// The machine.

@@ -5,14 +5,14 @@ use std::path::Path;
 use crate::baseline::Baseline;
 use crate::baseline::control::{Place, SocketOf, Want};
 use crate::error::Result;
-use crate::fact::{Fact, Facts, ServiceManager, UnitFacts};
+use crate::fact::{Fact, Facts, ServiceManager, SwarmFacts, UnitFacts};
 use crate::formats::{exec_start, rules_d, unit_file, unit_path};
 use crate::host::Host;
 use crate::host::fs::Want as Look;
 use crate::kinds::effective::{self, ConfigFile, DEFAULT_CONFIG_FILE, Effective, INIT_SCRIPT, SERVICE, SOCKET};
 use crate::kinds::place::{self, Resolved};
 use crate::kinds::socket::CONTAINERD_CONFIG;
-use crate::kinds::{self, daemon, daemon_config, supervisor, unit, watch};
+use crate::kinds::{self, daemon, daemon_config, supervisor, swarm, unit, watch};
 use crate::plan::drop_in_path;
 use crate::reach;
 
@@ -228,6 +228,27 @@ impl Observer<'_> {
         self.stat(&path);
     }
 
+    /// The swarm, where this node is in one.
+    pub fn swarm(&mut self) {
+        let state = self.facts.daemon.api.known().and_then(|api| api.swarm_state.clone());
+        if !matches!(self.facts.swarm, Fact::Unknown(_)) || state.is_none_or(|state| matches!(state.as_str(), "inactive" | ""))
+        {
+            return;
+        }
+        let (effective, facts) = self.effective();
+        let path = format!("{}/{}", effective.data_root(facts), daemon::SWARM_STATE);
+        self.read(&path);
+        let addresses = match self.facts.files.get(&path) {
+            Some(Fact::Known(file)) => {
+                let content = file.content.as_ref().map(|content| content.0.as_slice()).unwrap_or_default();
+                swarm::addresses(content).map_or_else(|why| Fact::Unknown(format!("{path}: {why}")), Fact::Known)
+            }
+            Some(Fact::Unknown(why)) => Fact::Unknown(why.clone()),
+            _ => Fact::Absent,
+        };
+        self.facts.swarm = Fact::Known(SwarmFacts { addresses, cluster: self.host.cluster() });
+    }
+
     fn machine(&mut self) {
         self.facts.host = self.host.describe();
     }
@@ -383,6 +404,7 @@ impl Observer<'_> {
             Want::Socket(want) if want.of == SocketOf::Docker => Some(drop_in_path(SOCKET)),
             Want::Socket(_) => Some(CONTAINERD_CONFIG.into()),
             Want::DaemonConfig(_) | Want::File(_) | Want::AuditState(_) => None,
+            Want::Sysctl(_) | Want::Host(_) | Want::Container(_) | Want::Image(_) | Want::Swarm(_) | Want::Attest(_) => None,
         }
     }
 }

@@ -15,20 +15,25 @@ use super::variable::Variable;
 use crate::error::{Error, Result};
 
 /// Every file of `baselines/catalogue/`, and its path as errors name it.
-const FILES: [(&str, &str); 5] = [
+const FILES: [(&str, &str); 9] = [
     ("baselines/catalogue/variables.toml", include_str!("../../baselines/catalogue/variables.toml")),
     ("baselines/catalogue/daemon.toml", include_str!("../../baselines/catalogue/daemon.toml")),
     ("baselines/catalogue/audit.toml", include_str!("../../baselines/catalogue/audit.toml")),
     ("baselines/catalogue/file.toml", include_str!("../../baselines/catalogue/file.toml")),
     ("baselines/catalogue/socket.toml", include_str!("../../baselines/catalogue/socket.toml")),
+    ("baselines/catalogue/host.toml", include_str!("../../baselines/catalogue/host.toml")),
+    ("baselines/catalogue/container.toml", include_str!("../../baselines/catalogue/container.toml")),
+    ("baselines/catalogue/image.toml", include_str!("../../baselines/catalogue/image.toml")),
+    ("baselines/catalogue/swarm.toml", include_str!("../../baselines/catalogue/swarm.toml")),
 ];
 
 /// The built-in baselines, by name, parents first.
-pub(super) const BASELINES: [(&str, &str); 4] = [
+pub(super) const BASELINES: [(&str, &str); 5] = [
     ("essential", include_str!("../../baselines/essential.toml")),
     ("cis-l1", include_str!("../../baselines/cis-l1.toml")),
     ("cis-l2", include_str!("../../baselines/cis-l2.toml")),
     ("guide", include_str!("../../baselines/guide.toml")),
+    ("image-build", include_str!("../../baselines/image-build.toml")),
 ];
 
 /// Every control and every variable, in the order of their files.

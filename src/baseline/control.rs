@@ -7,6 +7,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use super::wants::{
+    AttestWant, ContainerWant, Given, HostWant, ImageRule, ImageWant, LintLevel, Policy, ScanSeverity, Size, SwarmRule,
+    SwarmWant, SysctlWant,
+};
 use crate::expect::Expect;
 
 /// One requirement.
@@ -64,6 +68,14 @@ pub enum Area {
     File,
     /// Sockets and the units that make them.
     Socket,
+    /// The machine: kernel, accounts, mounts, services, versions.
+    Host,
+    /// Containers.
+    Container,
+    /// Images, and the Dockerfiles they are built from.
+    Image,
+    /// The swarm.
+    Swarm,
 }
 
 /// How bad drift is.
@@ -110,6 +122,18 @@ pub enum Want {
     Watch(WatchWant),
     /// The state of the audit subsystem as a whole.
     AuditState(AuditStateWant),
+    /// Kernel parameters.
+    Sysctl(SysctlWant),
+    /// A property of the machine.
+    Host(HostWant),
+    /// Properties of containers.
+    Container(ContainerWant),
+    /// Properties of images, or of a Dockerfile.
+    Image(ImageWant),
+    /// A property of the swarm.
+    Swarm(SwarmWant),
+    /// What only a person can tell.
+    Attest(AttestWant),
 }
 
 /// Values of daemon.json keys; one finding a key.

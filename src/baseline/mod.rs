@@ -13,6 +13,7 @@ mod resolve;
 mod row;
 mod source;
 mod variable;
+mod wants;
 
 #[cfg(test)]
 mod tests;

@@ -15,6 +15,10 @@ pub(super) fn mistakes(control: &Control) -> Vec<String> {
         Area::Audit => "audit",
         Area::File => "file",
         Area::Socket => "socket",
+        Area::Host => "host",
+        Area::Container => "container",
+        Area::Image => "image",
+        Area::Swarm => "swarm",
     };
     let lower = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-';
     if !id.starts_with(&format!("{area}-")) || !id.chars().all(lower) {
@@ -51,6 +55,10 @@ fn want_mistakes(want: &Want) -> Vec<String> {
         Want::Watch(want) if want.paths.is_empty() => vec!["it names no path".into()],
         Want::Watch(want) => perms_mistake(&want.perms).into_iter().collect(),
         Want::DaemonConfig(_) | Want::File(_) | Want::Socket(_) | Want::AuditState(_) => Vec::new(),
+        Want::Image(want) if want.given() != want.rule.takes() => {
+            vec![format!("its rule takes {:?}, the row gives {:?}", want.rule.takes(), want.given())]
+        }
+        Want::Sysctl(_) | Want::Host(_) | Want::Container(_) | Want::Image(_) | Want::Swarm(_) | Want::Attest(_) => Vec::new(),
     }
 }
 

@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use crate::apply::journal;
 use crate::error::{Error, Result};
-use crate::fact::{ApiFacts, Content, Fact, Facts, HostFacts, KernelAudit, ProcessFact, ServiceManager};
+use crate::fact::{ApiFacts, ClusterFacts, Content, Fact, Facts, HostFacts, KernelAudit, ProcessFact, ServiceManager};
 use accounts::Accounts;
 use docker::{Answer, Endpoint, Engine, Pending};
 use fs::{Root, Want};
@@ -182,6 +182,15 @@ impl Host {
         endpoint.map(|endpoint| Engine::new(endpoint, timeout)).map_err(Error::failure)
     }
 
+    /// What a manager says of its swarm; `Absent` where this node is none.
+    pub fn cluster(&self) -> Fact<ClusterFacts> {
+        match self.endpoint() {
+            None => Fact::Absent,
+            Some(Ok(endpoint)) => Engine::new(endpoint, docker::TIMEOUT).cluster(),
+            Some(Err(why)) => Fact::Unknown(why),
+        }
+    }
+
     /// The running containers and their process ids.
     ///
     /// # Errors
@@ -222,6 +231,10 @@ impl Host {
                 break;
             }
             for original in originals.files.into_iter().filter(|original| original.path == file.real_path) {
+                // There was no file, which is as good as an empty one.
+                if original.state.is_none() {
+                    return Fact::Known(Content(b"{}".to_vec()));
+                }
                 if original.mtime_ns.is_some_and(|mtime| mtime <= process.started_ns)
                     && let Some(content) = original.state.and_then(|state| state.content)
                 {
@@ -298,6 +311,12 @@ mod tests {
         // Harden wrote "b", and restarted the daemon with it.
         record("1", 20, 10, "a");
         assert_eq!(host.config_at_start(&facts), Fact::Absent);
+        // It made the file since.
+        let made = json!({"change": "c1", "path": CONFIG, "mtime_ns": null, "state": null});
+        let made = json!({"schema": journal::SCHEMA, "files": [made]}).to_string();
+        scratch.file("/state/transactions/15/originals.json", made, 0o600);
+        assert_eq!(host.config_at_start(&facts), Fact::Known(Content("{}".into())));
+        std::fs::remove_file(scratch.at("/state/transactions/15/originals.json")).unwrap();
         // It wrote twice since.
         record("2", 60, 20, "b");
         record("3", 70, 60, "c");

@@ -2,6 +2,36 @@
 
 use crate::baseline::control::{AuditState, KeyFix, SocketOf, Want};
 use crate::expect::plain;
+use crate::kinds::{attest, container, host, image, swarm, sysctl};
+
+/// What is wanted, how it is observed and how it is fixed; each kind of the host, of containers, images and the swarm gives its own.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Description {
+    /// What is wanted.
+    pub wanted: String,
+    /// How it is observed.
+    pub observed: String,
+    /// How it is fixed.
+    pub fix: String,
+}
+
+fn of_kind(want: &Want) -> Description {
+    match want {
+        Want::Sysctl(want) => sysctl::describe(want),
+        Want::Host(want) => host::describe(want),
+        Want::Container(want) => container::describe(want),
+        Want::Image(want) => image::describe(want),
+        Want::Swarm(want) => swarm::describe(want),
+        Want::Attest(want) => attest::describe(want),
+        Want::Daemon(_)
+        | Want::DaemonConfig(_)
+        | Want::File(_)
+        | Want::Socket(_)
+        | Want::Unit(_)
+        | Want::Watch(_)
+        | Want::AuditState(_) => Description::default(),
+    }
+}
 
 /// What is wanted.
 pub fn wanted(want: &Want) -> String {
@@ -46,6 +76,7 @@ pub fn wanted(want: &Want) -> String {
             AuditState::Persistent => "the kernel has every rule that rules.d would load".into(),
             AuditState::Loadable => "no line of rules.d stops the load before its end".into(),
         },
+        _ => of_kind(want).wanted,
     }
 }
 
@@ -63,6 +94,7 @@ pub fn observed(want: &Want) -> String {
         Want::Unit(_) => "the unit file and its drop-ins, merged as systemd does".into(),
         Want::Watch(_) => "rules.d merged as augenrules does, and the kernel's own list over netlink; rules are compared by the events they record".into(),
         Want::AuditState(_) => "the kernel's audit status and rules over netlink, and rules.d".into(),
+        _ => of_kind(want).observed,
     }
 }
 
@@ -93,5 +125,6 @@ pub fn fix(want: &Want) -> String {
             AuditState::Persistent => "add the missing rules to the kernel".into(),
             AuditState::Running | AuditState::Loadable => "by hand".into(),
         },
+        _ => of_kind(want).fix,
     }
 }

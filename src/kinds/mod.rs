@@ -3,17 +3,24 @@
 //! Each kind says what to read (`observe`), how it stands (`judge`) and, in its verdicts, what to edit. Observing fills
 //! [`Facts`](crate::fact::Facts) through the [`Observer`]; judging only reads them.
 
+pub mod attest;
 pub mod audit_state;
+pub mod build;
+pub mod container;
 pub mod daemon;
 pub mod daemon_config;
 pub mod describe;
 pub mod effective;
 pub mod file;
+pub mod host;
+pub mod image;
 pub mod next_start;
 pub mod place;
 pub mod reload;
 pub mod socket;
 pub mod supervisor;
+pub mod swarm;
+pub mod sysctl;
 pub mod unit;
 pub mod watch;
 
@@ -51,7 +58,12 @@ pub fn observe(control: &Control, observer: &mut Observer) {
         Want::Socket(want) => socket::observe(want, observer),
         Want::Unit(want) => unit::observe(want, observer),
         Want::Watch(want) => watch::observe(want, observer),
-        Want::AuditState(_) => {}
+        Want::AuditState(_) | Want::Attest(_) => {}
+        Want::Sysctl(want) => sysctl::observe(want, observer),
+        Want::Host(want) => host::observe(want, observer),
+        Want::Container(want) => container::observe(want, observer),
+        Want::Image(want) => image::observe(want, observer),
+        Want::Swarm(want) => swarm::observe(want, observer),
     }
 }
 
@@ -70,6 +82,12 @@ pub fn judge<'c>(control: &'c Control, context: &Context) -> Vec<Verdict<'c>> {
         Want::Unit(want) => unit::judge(control, want, context),
         Want::Watch(want) => watch::judge(control, want, context),
         Want::AuditState(want) => audit_state::judge(control, want, context),
+        Want::Sysctl(want) => sysctl::judge(control, want, context),
+        Want::Host(want) => host::judge(control, want, context),
+        Want::Container(want) => container::judge(control, want, context),
+        Want::Image(want) => image::judge(control, want, context),
+        Want::Swarm(want) => swarm::judge(control, want, context),
+        Want::Attest(want) => attest::judge(control, want, context),
     }
 }
 

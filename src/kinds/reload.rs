@@ -91,7 +91,9 @@ mod tests {
         let by_flag = "a reload drops authorization plugins that are given by flag";
         let proxy = "this engine refuses every reload while its file says userland-proxy: true";
         let none: [&str; 0] = [];
-        let table: [(&[&str], &[&str], &str, &str, Option<&str>); 12] = [
+        // Flags, plugins in force, version, what the file says now, why not.
+        type Row<'a> = (&'a [&'a str], &'a [&'a str], &'a str, &'a str, Option<&'a str>);
+        let table: [Row; 12] = [
             (&none, &none, "28.5.2", "{}", None),
             (&none, &["a", "b"], "28.5.2", r#"{"authorization-plugins": ["b", "a"]}"#, None),
             (&none, &["a"], "28.5.2", "{}", Some(changed)),

@@ -143,7 +143,8 @@ mod tests {
         use ServiceManager::{None as Nobody, Openrc, Sysv};
         const OPENRC: &str = "exec=/usr/bin/dockerd\nargv_0=-p\npidfile=/run/d.pid\n";
         let script = (INIT_SCRIPT, "#!/bin/sh");
-        let table: [(ServiceManager, &[(&str, &str)], Option<Supervisor>); 14] = [
+        type Files<'a> = &'a [(&'a str, &'a str)];
+        let table: [(ServiceManager, Files, Option<Supervisor>); 14] = [
             (Sysv, &[script, (DEBIAN_PIDFILE, "77\n")], Some(Supervisor::Sysv)),
             (Sysv, &[(DEBIAN_PIDFILE, "77\n")], None),
             (Sysv, &[script, (DEBIAN_PIDFILE, "78\n")], None),

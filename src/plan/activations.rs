@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::change::{Action, Activation, Effect};
-use crate::fact::{Fact, Facts, ServiceManager};
+use crate::fact::{Facts, ServiceManager};
 use crate::kinds::daemon;
 use crate::kinds::supervisor::Supervisor;
 use crate::plan::folding::Folding;
@@ -22,41 +22,13 @@ impl Folding<'_, '_, '_> {
                 verdicts.iter().filter_map(|verdict| self.changes_of.get(verdict)).flatten().cloned().collect();
             changes.sort_by_key(|id| id[1..].parse::<u32>().unwrap_or(0));
             changes.dedup();
-            let (reason, by_hand) = self.describe(action, actions, &changes);
+            let (mut reason, by_hand) = describe(action, self.context.facts, self.containers_survive(actions));
+            if action == Action::DockerRestart && changes.is_empty() {
+                reason.push_str(" (what is on disk is not in force yet)");
+            }
             activations.push(Activation { action, reason, changes, by_hand });
         }
         activations
-    }
-
-    /// What an activation does and interrupts, and what to type where harden can't do it.
-    fn describe(&self, action: Action, actions: &BTreeMap<Action, Vec<usize>>, changes: &[String]) -> (String, Option<String>) {
-        let facts = self.context.facts;
-        match action {
-            Action::AuditLoad => ("adds the missing audit rules to the kernel; interrupts nothing".into(), None),
-            Action::SystemdReload => {
-                let reason = match facts.host.service_manager {
-                    ServiceManager::Systemd => "systemd reads its units again; interrupts nothing",
-                    _ => "systemd does not run here; the drop-in counts from its next start",
-                };
-                (reason.into(), by_hand(action, facts))
-            }
-            Action::DockerReload => ("SIGHUP to dockerd: it reads its configuration again; interrupts nothing".into(), None),
-            Action::DockerRestart => {
-                let what = match facts.daemon.api.known().and_then(|api| api.containers_running) {
-                    None => "restarts dockerd, which may stop containers: what runs is not known".to_owned(),
-                    Some(0) => "restarts dockerd; no container is running".to_owned(),
-                    Some(n) => {
-                        let containers = count(n as usize, "container");
-                        match self.containers_survive(actions) {
-                            true => format!("restarts dockerd; {containers} running and keep running by live-restore"),
-                            false => format!("restarts dockerd, which stops {containers}: live-restore is off"),
-                        }
-                    }
-                };
-                let why = if changes.is_empty() { format!("{what} (what is on disk is not in force yet)") } else { what };
-                (why, by_hand(action, facts))
-            }
-        }
     }
 
     /// Whether containers outlive the restart that this plan comes to.
@@ -64,6 +36,35 @@ impl Folding<'_, '_, '_> {
         let reloaded = actions.get(&Action::DockerReload).into_iter().flatten();
         let fixed = self.changes_of.keys().chain(reloaded).filter(|index| !self.withheld_of.contains_key(index));
         daemon::containers_survive(fixed.map(|&index| &self.verdicts[index]), self.context)
+    }
+}
+
+/// What an activation does and interrupts, and what to type where harden can't do it.
+pub fn describe(action: Action, facts: &Facts, containers_survive: bool) -> (String, Option<String>) {
+    match action {
+        Action::AuditLoad => ("adds the missing audit rules to the kernel; interrupts nothing".into(), None),
+        Action::SystemdReload => match facts.host.service_manager {
+            ServiceManager::Systemd => ("systemd reads its units again; interrupts nothing".into(), None),
+            _ => (
+                "systemd does not run here; the drop-in counts from its next start".into(),
+                Some("systemctl daemon-reload".into()),
+            ),
+        },
+        Action::DockerReload => ("SIGHUP to dockerd: it reads its configuration again; interrupts nothing".into(), None),
+        Action::DockerRestart => {
+            let what = match facts.daemon.api.known().and_then(|api| api.containers_running) {
+                None => "restarts dockerd, which may stop containers: what runs is not known".to_owned(),
+                Some(0) => "restarts dockerd; no container is running".to_owned(),
+                Some(n) => {
+                    let containers = count(n as usize, "container");
+                    match containers_survive {
+                        true => format!("restarts dockerd; {containers} running and keep running by live-restore"),
+                        false => format!("restarts dockerd, which stops {containers}: live-restore is off"),
+                    }
+                }
+            };
+            (what, daemon::restart_by_hand(facts))
+        }
     }
 }
 
@@ -88,36 +89,6 @@ impl Plan {
         }
         self.no_activate = true;
         self
-    }
-
-    /// What puts a plan in force that undoes what was planned earlier, on the host as it is now: a dockerd that does not run, or that
-    /// has never read what goes back, needs nothing.
-    pub fn activations_as_of_now(&mut self, facts: &Facts) {
-        let daemon = &facts.daemon;
-        let file = facts.files.get(&daemon.config_file).and_then(Fact::known);
-        let never_read = match (daemon.process.known(), file) {
-            (Some(process), Some(file)) => file.mtime_ns > process.started_ns,
-            _ => false,
-        };
-        self.activations.retain(|activation| match activation.action {
-            Action::DockerRestart if activation.by_hand.is_some() && never_read => false,
-            Action::DockerReload | Action::DockerRestart => !daemon.process.is_absent(),
-            Action::AuditLoad | Action::SystemdReload => true,
-        });
-        for activation in &mut self.activations {
-            activation.by_hand = by_hand(activation.action, facts);
-        }
-    }
-}
-
-/// Why harden can't do it on this host, and what to type; `None` when it can.
-fn by_hand(action: Action, facts: &Facts) -> Option<String> {
-    match action {
-        Action::SystemdReload if facts.host.service_manager != ServiceManager::Systemd => {
-            Some("systemctl daemon-reload".into())
-        }
-        Action::DockerRestart => daemon::restart_by_hand(facts),
-        Action::SystemdReload | Action::AuditLoad | Action::DockerReload => None,
     }
 }
 
@@ -145,7 +116,7 @@ mod tests {
     use super::*;
     use crate::baseline::control::Risk;
     use crate::change::Change;
-    use crate::fact::{ProcessFact, UnitFacts};
+    use crate::fact::{Fact, ProcessFact, UnitFacts};
     use crate::kinds::effective::SERVICE;
 
     fn plan(actions: &[Action]) -> Plan {
@@ -205,32 +176,5 @@ mod tests {
         assert_eq!(plan_of(&[DockerRestart]).activations[0].action, AuditLoad);
         let bare = running(ServiceManager::Sysv, None);
         assert_eq!(to_type(&plan(&[DockerReload]).writes_only(&bare))[1], "--no-activate leaves it to you: `kill -HUP 7`");
-    }
-
-    #[test]
-    fn what_goes_back_is_put_in_force_as_the_host_is_now() {
-        use Action::{AuditLoad, DockerReload, DockerRestart, SystemdReload};
-        let now = |plan: &mut Plan, facts: &Facts| {
-            plan.activations_as_of_now(facts);
-            plan.activations.iter().map(|activation| activation.action).collect::<Vec<_>>()
-        };
-        let all = [AuditLoad, SystemdReload, DockerReload, DockerRestart];
-        let mut facts = running(ServiceManager::Systemd, Some(SERVICE));
-        let mut written = plan(&all).writes_only(&facts);
-        assert_eq!(now(&mut written, &facts), all);
-        assert_eq!(to_type(&written), ["", "", "", ""]);
-        let mut bare = running(ServiceManager::Systemd, None);
-        assert_eq!(now(&mut written, &bare), all);
-        let by_hand = "docker.service did not start this dockerd: restart it the way it was started";
-        assert_eq!(to_type(&written), ["", "", "", by_hand]);
-        bare.daemon.process = Fact::Absent;
-        assert_eq!(now(&mut written, &bare), [AuditLoad, SystemdReload]);
-        // Nothing but a start reads what needs a restart, and this dockerd started before it was written.
-        facts.daemon.config_file = "/x".into();
-        let file = crate::host::scratch::Scratch::new();
-        file.file("/x", "{}", 0o644);
-        facts.files.insert("/x".into(), file.root().look("/x", crate::host::fs::Want::Stat));
-        assert_eq!(now(&mut plan(&all).writes_only(&facts), &facts), [AuditLoad, SystemdReload, DockerReload]);
-        assert_eq!(now(&mut plan(&all), &facts), all, "harden had restarted it");
     }
 }

@@ -67,6 +67,10 @@ fn heading(area: Area) -> &'static str {
         Area::Audit => "Audit rules",
         Area::File => "Files",
         Area::Socket => "Sockets",
+        Area::Host => "Host",
+        Area::Container => "Containers",
+        Area::Image => "Images",
+        Area::Swarm => "Swarm",
     }
 }
 

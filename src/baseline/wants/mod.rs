@@ -1,0 +1,15 @@
+//! What controls of the host, of containers, images and the swarm want; the older kinds are in [`super::control`].
+
+mod attest;
+mod container;
+mod host;
+mod image;
+mod swarm;
+mod sysctl;
+
+pub use attest::AttestWant;
+pub use container::ContainerWant;
+pub use host::HostWant;
+pub use image::{Given, ImageRule, ImageWant, LintLevel, Policy, ScanSeverity, Size};
+pub use swarm::{SwarmRule, SwarmWant};
+pub use sysctl::SysctlWant;
