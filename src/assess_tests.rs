@@ -127,7 +127,8 @@ fn a_restart_that_stops_containers_is_planned_only_where_that_is_allowed() {
     facts.files.insert("/var/lib/docker/swarm/docker-state.json".into(), Fact::Known(file("", FileKind::File, 0o600)));
     assert_eq!(
         told(&all(&facts, "daemon-log-level-info")),
-        "Drift Manual: its fix is disruptive; allow it with --max-risk disruptive"
+        "Drift Manual: its fix is disruptive: restarting dockerd may stop containers: what runs is not known; allow it with --max-risk \
+         disruptive"
     );
     // No dockerd runs: nothing is stopped.
     facts.daemon.api = Fact::Absent;
@@ -145,7 +146,7 @@ fn dockerd_is_not_made_to_read_a_file_that_it_would_refuse() {
     assert_eq!(
         told(&assessment),
         "Drift Manual: withheld: dockerd would still refuse /etc/docker/daemon.json: line 1: `foo` is no key of daemon.json, and \
-         dockerd refuses to start.; mend that first"
+         dockerd refuses to start; mend that first"
     );
     assert_eq!(assessment.plan.fixes, []);
     assert_eq!(assessment.plan.withheld.len(), 1);
@@ -169,6 +170,82 @@ fn dockerd_is_not_made_to_read_a_file_that_it_would_refuse() {
     let mut facts = host(r#"{"log-level": "info"}"#);
     edited_since(&mut facts);
     assert_eq!(actions(&all(&facts, "daemon-log-level-info")), [Action::DockerRestart]);
+}
+
+#[test]
+fn what_the_host_lacks_withholds_what_would_build_on_it() {
+    let missing = |text: &str| {
+        let mut facts = host(text);
+        facts.files.insert("/etc/docker/gone.json".into(), Fact::Absent);
+        facts
+    };
+    let gone = "`seccomp-profile` names /etc/docker/gone.json, which does not exist";
+    let facts = missing(r#"{"log-level": "debug", "seccomp-profile": "/etc/docker/gone.json"}"#);
+    assert_eq!(
+        told(&all(&facts, "daemon-log-level-info")),
+        format!("Drift Manual: withheld: dockerd would still refuse {CONFIG}: {gone}; mend that first")
+    );
+    let valid = all(&facts, "daemon-config-valid");
+    assert_eq!(told(&valid), "Drift Manual: dockerd does not start with it; put it there or take the key away");
+    assert_eq!(
+        (valid.findings[0].target.as_str(), valid.findings[0].observed.as_str()),
+        (format!("{CONFIG}:1:24").as_str(), format!("wrong: {gone}").as_str())
+    );
+    // dockerd would start, and its containers not.
+    let facts = host(r#"{"log-level": "debug", "log-opts": {"max-size": "10x"}}"#);
+    assert_eq!(
+        told(&all(&facts, "daemon-log-level-info")),
+        format!(
+            "Drift Manual: withheld: containers would still fail with {CONFIG}: `log-opts.max-size` is no size above 0, like \"10m\"; \
+             mend that first"
+        )
+    );
+    let facts = host(r#"{"log-level": "debug", "default-ulimits": {"nofile": {"Soft": 1, "Hard": 2}}}"#);
+    assert_eq!(
+        told(&all(&facts, "daemon-log-level-info")),
+        format!(
+            "Drift Manual: withheld: containers would still fail with {CONFIG}: line 1: `default-ulimits.nofile` has no \"Name\": \
+             dockerd starts, and then every container start fails; mend that first"
+        )
+    );
+    // What an edit alone brings about is left out, and the rest is done.
+    let mut facts = host(r#"{"iptables": false, "log-level": "debug"}"#);
+    facts.daemon.search_path = Some(Fact::Known("/usr/sbin".into()));
+    facts.files.insert("/usr/sbin/iptables".into(), Fact::Absent);
+    let both = all(&facts, "daemon-log-level-info daemon-iptables-enabled");
+    assert_eq!(both.plan.withheld, []);
+    let iptables = both.findings.iter().find(|finding| finding.target == "iptables").unwrap();
+    assert_eq!(
+        iptables.fix.reason.as_deref().unwrap(),
+        "dockerd would not start then: dockerd filters packets with the program iptables, which no directory of its PATH has; install \
+         iptables, then run harden again"
+    );
+    assert_eq!(both.plan.changes[0].summary, "set log-level");
+}
+
+#[test]
+fn an_edit_of_anothers_makes_a_restart_disruptive() {
+    let mut facts = host(r#"{"log-level": "debug", "data-root": "/srv/docker"}"#);
+    api(&mut facts).data_root = Some("/var/lib/docker".into());
+    let takes = "takes into force data-root: /srv/docker, edited since dockerd started: images, containers and volumes of \
+                 /var/lib/docker vanish";
+    let assessment = all(&facts, "daemon-log-level-info");
+    assert_eq!((assessment.plan.changes.len(), actions(&assessment)), (0, vec![]));
+    assert_eq!(
+        told(&assessment),
+        format!("Drift Manual: its fix is disruptive: restarting dockerd also {takes}; allow it with --max-risk disruptive")
+    );
+    let baseline = crate::baseline::load("guide", &[]).and_then(|guide| guide.select(&["daemon-log-level-info".into()], &[]));
+    let allowed = Limits { max_risk: Risk::Disruptive, wanted: &|_, _| true };
+    let assessment = assess(&baseline.unwrap(), &facts, &allowed).unwrap();
+    let reasons: Vec<&str> = assessment.plan.activations.iter().map(|activation| activation.reason.as_str()).collect();
+    assert_eq!(reasons, [format!("restarts dockerd; no container is running; also {takes}")]);
+    // Going back restarts as well.
+    let (risk, _) = going_back(&facts, Some(r#"{"data-root": "/srv/docker"}"#));
+    assert_eq!(risk.unwrap(), Risk::Disruptive);
+    // dockerd has it.
+    api(&mut facts).data_root = Some("/srv/docker".into());
+    assert_eq!(told(&all(&facts, "daemon-log-level-info")), "Drift Automatic");
 }
 
 #[test]
@@ -296,7 +373,9 @@ fn what_no_restart_mends_is_not_restarted_for() {
     api(&mut facts).bridge_icc = Some(true);
     assert_eq!(disruptive(&facts, "daemon-icc-disabled"), "Drift Automatic");
     facts.host.br_netfilter = Fact::Known(false);
-    assert!(disruptive(&facts, "daemon-icc-disabled").starts_with("Drift Manual: dockerd may not start with icc"));
+    assert!(
+        disruptive(&facts, "daemon-icc-disabled").starts_with("Drift Manual: dockerd would not start then: `icc` is false")
+    );
 }
 
 #[test]
@@ -330,7 +409,7 @@ fn flags_are_half_of_what_contradicts() {
     assert_eq!(
         told(&assessment),
         "Drift Manual: withheld: dockerd would still refuse /etc/docker/daemon.json: line 1: `ip6tables` needs `experimental` before \
-         engine 27.0; unless a flag sets that, dockerd refuses to start.; mend that first"
+         engine 27.0; unless a flag sets that, dockerd refuses to start; mend that first"
     );
     // The flag that solves it.
     let facts = with_flag(r#"{"ip6tables": true}"#, "--experimental");
@@ -497,7 +576,7 @@ fn going_back_to_what_dockerd_would_not_start_with_is_refused() {
     assert_eq!(
         told(&facts, Some(r#"{"live-restore": true}"#)),
         "going back would leave a dockerd that does not start: dockerd would still refuse /etc/docker/daemon.json: this node is in a \
-         swarm, which `live-restore` does not go with; take it out first; nothing was changed"
+         swarm, which `live-restore` does not go with; mend that first; nothing was changed"
     );
     // A flag names the file by now, or gives the same key.
     let mut facts = host("{}");

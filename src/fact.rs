@@ -256,6 +256,9 @@ pub struct DaemonFacts {
     pub api: Fact<ApiFacts>,
     /// The configuration file as it was when the running dockerd started, from harden's own record of a later change.
     pub config_at_start: Fact<Content>,
+    /// `PATH` of the running dockerd, looked at only where it matters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub search_path: Option<Fact<String>>,
 }
 
 /// A running process.
@@ -306,6 +309,10 @@ pub struct ApiFacts {
     pub containerd_address: Option<String>,
     /// `/info` `Plugins.Authorization`; it goes on naming plugins that a reload has dropped.
     pub authorization_plugins: Option<Vec<String>>,
+    /// `/info` `CgroupDriver`.
+    pub cgroup_driver: Option<String>,
+    /// Whether images and containers are kept by containerd's snapshotters (`/info` `DriverStatus`), not by a storage driver.
+    pub snapshotter: Option<bool>,
     /// `/networks/bridge` option `com.docker.network.bridge.enable_icc`; `None` without a default bridge.
     pub bridge_icc: Option<bool>,
 }

@@ -9,11 +9,12 @@ use crate::fact::{Fact, Facts, ServiceManager, SwarmFacts, UnitFacts};
 use crate::formats::{exec_start, rules_d, unit_file, unit_path};
 use crate::host::Host;
 use crate::host::fs::Want as Look;
-use crate::kinds::effective::{self, ConfigFile, DEFAULT_CONFIG_FILE, Effective, INIT_SCRIPT, SERVICE, SOCKET};
+use crate::host::process;
+use crate::kinds::effective::{self, DEFAULT_CONFIG_FILE, Effective, INIT_SCRIPT, SERVICE, SOCKET};
 use crate::kinds::place::{self, Resolved};
 use crate::kinds::socket::CONTAINERD_CONFIG;
-use crate::kinds::{self, daemon, daemon_config, supervisor, swarm, unit, watch};
-use crate::plan::drop_in_path;
+use crate::kinds::{self, daemon, prerequisites, restart, supervisor, swarm, unit, watch};
+use crate::plan::{Plan, drop_in_path};
 use crate::reach;
 
 /// Format of saved facts.
@@ -39,6 +40,9 @@ pub fn observe(host: &Host, baseline: &Baseline) -> Result<Facts> {
     for control in &baseline.controls {
         kinds::observe(control, &mut observer);
     }
+    if baseline.controls.iter().any(|control| matches!(control.want, Want::Daemon(_) | Want::DaemonConfig(_))) {
+        prerequisites::observe(&mut observer, Some(baseline));
+    }
     if baseline.controls.iter().any(kinds::needs_audit) {
         watch::observe_rule_paths(&mut observer);
     }
@@ -51,6 +55,14 @@ pub fn observe_docker(host: &Host) -> Facts {
     let mut observer = Observer { host, facts: Facts { schema: SCHEMA.into(), ..Facts::default() }, effective: None };
     observer.machine();
     observer.docker();
+    prerequisites::observe(&mut observer, None);
+    observer.facts
+}
+
+/// Looks further: at what dockerd would need once this plan is applied.
+pub fn observe_after(host: &Host, facts: Facts, plan: &Plan) -> Facts {
+    let mut observer = Observer { host, facts, effective: None };
+    prerequisites::observe_after(&mut observer, plan);
     observer.facts
 }
 
@@ -218,6 +230,12 @@ impl Observer<'_> {
         Ok(readable)
     }
 
+    /// `PATH` of the running dockerd.
+    pub fn search_path(&mut self) {
+        let process = &self.facts.daemon.process;
+        self.facts.daemon.search_path = Some(process.known().map_or(Fact::Absent, |process| process::search_path(process.pid)));
+    }
+
     /// Whether the node is in a swarm, where the API does not tell.
     pub fn swarm_state(&mut self) {
         if self.facts.daemon.api.known().is_some_and(|api| api.swarm_state.is_some()) {
@@ -264,11 +282,7 @@ impl Observer<'_> {
         }
         self.facts.daemon.config_at_start = self.host.config_at_start(&self.facts);
         self.effective = None;
-        if let ConfigFile::Parsed(document) = &self.effective().0.file {
-            for (_, path) in daemon_config::files_named(document) {
-                self.stat(&path);
-            }
-        }
+        restart::observe(self);
     }
 
     /// dockerd's unit, process and configuration file, and the socket to ask it at.

@@ -4,13 +4,13 @@ use crate::apply::state_dir::StateDir;
 use crate::apply::{history, recover, validate};
 use crate::assess::Assessment;
 use crate::baseline::control::Risk;
+use crate::change::Action;
 use crate::cli::{Common, Format, Patience, PutInForce};
 use crate::commands::{Ending, apply, open_patiently, output};
 use crate::error::{Error, Result};
-use crate::fact::Facts;
 use crate::host::Host;
 use crate::observe;
-use crate::plan::undo;
+use crate::plan::{Plan, undo};
 use crate::report::{Report, RunOutcome};
 
 /// Undoes a transaction, the newest by default.
@@ -34,10 +34,11 @@ pub fn run(common: &Common, id: Option<&str>, yes: bool, force: bool, in_force: 
             if conflict.left_alone { "left alone" } else { "put back all the same; what it is now is kept in the transaction" };
         output::note(&format!("{} was changed since: {}; {left}", conflict.target, conflict.how));
     }
+    let facts = observe::observe_after(&host, facts, &reverse.plan);
     let restart = undo::complete(&mut reverse.plan, &facts)?;
     match in_force.no_activate {
         true => reverse.plan = reverse.plan.writes_only(&facts),
-        false => may_restart(common, &facts, restart)?,
+        false => may_restart(common, &reverse.plan, restart)?,
     }
     validate::daemon_json(&facts, &reverse.plan)?;
     let assessment = Assessment { findings: Vec::new(), plan: reverse.plan };
@@ -69,18 +70,16 @@ pub fn run(common: &Common, id: Option<&str>, yes: bool, force: bool, in_force: 
 }
 
 /// The old configuration may be one without live-restore: then its restart stops what runs.
-fn may_restart(common: &Common, facts: &Facts, restart: Risk) -> Result<()> {
+fn may_restart(common: &Common, plan: &Plan, restart: Risk) -> Result<()> {
     if restart <= common.max_risk.into() {
         return Ok(());
     }
-    let what = match (restart, undo::containers(facts)) {
-        (Risk::Disruptive, Some(n)) => {
-            format!("without live-restore, which stops {}", crate::plan::count(n as usize, "running container"))
-        }
-        (Risk::Disruptive, None) => "and it does not say what runs, so containers may stop".into(),
-        (Risk::Safe | Risk::Restart, _) => "and --max-risk safe forbids that".into(),
+    let told = plan.activations.iter().find(|activation| activation.action == Action::DockerRestart);
+    let what = match told.filter(|_| restart == Risk::Disruptive) {
+        Some(activation) => activation.reason.as_str(),
+        None => "restarts dockerd, and --max-risk safe forbids that",
     };
-    Err(Error::failure(format!("going back restarts dockerd {what}; nothing was changed"))
+    Err(Error::failure(format!("going back {what}; nothing was changed"))
         .help(format!("allow it with --max-risk {}", crate::assess::name(restart))))
 }
 

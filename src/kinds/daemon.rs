@@ -10,7 +10,7 @@ use crate::formats::daemon_json::{self, Document, Op};
 use crate::formats::{daemon_keys, mask};
 use crate::kinds::effective::{ConfigFile, Origin, Setting};
 use crate::kinds::supervisor::Supervisor;
-use crate::kinds::{Context, docker_missing, not_applicable, unknown, verdict};
+use crate::kinds::{Context, docker_missing, not_applicable, prerequisites, unknown, verdict};
 use crate::observe::Observer;
 
 /// The engine's note of being part of a swarm, beneath its data root.
@@ -125,7 +125,7 @@ fn tempered(outcome: Outcome, want: &DaemonWant, key: &KeyWant, setting: &Settin
             if let Some((inside, _)) = context.effective.wrapped_too(&key.name).filter(|_| edited) {
                 return Outcome::Manual(format!("{inside} says the same, and dockerd would heed it; take it out first"));
             }
-            match (unmet(want, key, context), &key.fix) {
+            match (unmet(want, key, edits, context), &key.fix) {
                 (Some(reason), _) => Outcome::Manual(reason),
                 (None, KeyFix::Manual(reason)) if edits.contains(&Edit::Activate(Action::DockerRestart)) => {
                     Outcome::Manual(reason.clone())
@@ -142,11 +142,30 @@ fn tempered(outcome: Outcome, want: &DaemonWant, key: &KeyWant, setting: &Settin
 }
 
 /// Why a fix would not work here, or would keep dockerd from starting.
-fn unmet(want: &DaemonWant, key: &KeyWant, context: &Context) -> Option<String> {
+fn unmet(want: &DaemonWant, key: &KeyWant, edits: &[Edit], context: &Context) -> Option<String> {
     if key.live == Some(Live::Seccomp) && live_value(Live::Seccomp, context) == Some(Value::from(NO_SECCOMP)) {
         return Some("this kernel, or this build of dockerd, has no seccomp; no setting of dockerd changes that".into());
     }
-    want.needs.iter().find_map(|needed| missing(*needed, key, context))
+    want.needs.iter().find_map(|needed| missing(*needed, key, context)).or_else(|| objection(key, edits, context))
+}
+
+/// What dockerd or its containers would lack once this key alone is edited, or put in force as it is.
+fn objection(key: &KeyWant, edits: &[Edit], context: &Context) -> Option<String> {
+    let empty = Document::empty();
+    let present = match &context.effective.file {
+        ConfigFile::Parsed(document) => document,
+        ConfigFile::Missing => &empty,
+        ConfigFile::Broken(_) | ConfigFile::Unreadable(_) => return None,
+    };
+    let edits: Vec<_> = edits
+        .iter()
+        .filter_map(|edit| if let Edit::DaemonKey { edit, .. } = edit { Some(edit.clone()) } else { None })
+        .collect();
+    let found = match edits.is_empty() {
+        true => prerequisites::defects(present, context).into_iter().filter(|defect| defect.key[0] == key.name).collect(),
+        false => prerequisites::new_defects(&Document::parse(&present.apply(&edits).ok()?).ok()?, context),
+    };
+    found.iter().find(|defect| defect.stops()).map(prerequisites::Defect::objection)
 }
 
 /// Why it can't be told whether the running daemon has a value that is right on disk, if it can't.
@@ -363,17 +382,6 @@ pub(crate) fn swarm(facts: &Facts, context: &Context) -> Result<Option<String>, 
 fn missing(needed: Prerequisite, key: &KeyWant, context: &Context) -> Option<String> {
     let host = &context.facts.host;
     match needed {
-        // Which modules a tree will find in its kernel, nobody knows.
-        Prerequisite::BrNetfilter if !host.live => None,
-        Prerequisite::BrNetfilter => match &host.br_netfilter {
-            Fact::Known(true) => None,
-            Fact::Known(false) | Fact::Absent => Some(format!(
-                "dockerd may not start with {} while the kernel module br_netfilter is not loaded; \
-                 load it (`modprobe br_netfilter`, and a line in /etc/modules-load.d), then run harden again",
-                target(key)
-            )),
-            Fact::Unknown(why) => Some(format!("whether br_netfilter is loaded can't be told: {why}")),
-        },
         Prerequisite::Iptables => {
             let off = context.effective.setting("iptables", None).value == Some(Value::Bool(false));
             let why = match key.name.as_str() {
