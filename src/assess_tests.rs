@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::change::Change;
-use crate::fact::{ApiFacts, Content, Fact, FileFact, FileKind, ProcessFact, ServiceManager, UnitFacts};
+use crate::fact::{ApiFacts, Content, Fact, FileFact, FileKind, ProcessFact, Seal, ServiceManager, UnitFacts};
 
 const CONFIG: &str = "/etc/docker/daemon.json";
 /// When the recorded dockerd started, nanoseconds since 1970.
@@ -20,6 +20,8 @@ fn file(path: &str, kind: FileKind, mode: u32) -> FileFact {
         dev: 1,
         ino: 1,
         mtime_ns: STARTED - 1,
+        ctime_ns: Some(STARTED - 1),
+        sealed: None,
         size: 0,
         acl: Vec::new(),
         content: None,
@@ -69,7 +71,7 @@ fn api(facts: &mut Facts) -> &mut ApiFacts {
 /// daemon.json is younger than the running dockerd.
 fn edited_since(facts: &mut Facts) {
     if let Some(Fact::Known(file)) = facts.files.get_mut(CONFIG) {
-        file.mtime_ns = STARTED + 1;
+        (file.mtime_ns, file.ctime_ns) = (STARTED + 1, Some(STARTED + 1));
     }
 }
 
@@ -345,8 +347,108 @@ fn what_could_not_be_seen_is_not_compliant() {
     edited_since(&mut facts);
     assert_eq!(
         status(&facts, "daemon-live-restore"),
-        "Unknown None: /etc/docker/daemon.json is younger than the running dockerd, and no answer within 5s"
+        "Unknown None: /etc/docker/daemon.json was changed since dockerd started, and no answer within 5s"
     );
+}
+
+#[test]
+fn an_old_file_that_changed_is_not_said_to_be_read() {
+    let mut facts = host(r#"{"log-level": "info"}"#);
+    let log_level = |facts: &Facts| told(&all(facts, "daemon-log-level-info"));
+    assert_eq!(log_level(&facts), "Compliant None");
+    // A chmod, or a file put back with its times: nobody can tell.
+    let config = |facts: &mut Facts, mtime: i64, ctime: Option<i64>| match facts.files.get_mut(CONFIG) {
+        Some(Fact::Known(file)) => (file.mtime_ns, file.ctime_ns) = (mtime, ctime),
+        other => panic!("{other:?}"),
+    };
+    config(&mut facts, STARTED - 1, Some(STARTED + 1));
+    assert_eq!(
+        log_level(&facts),
+        "Unknown None: /etc/docker/daemon.json was changed since dockerd started, its content perhaps not, so whether dockerd has \
+         read it can't be told; a restart of dockerd settles it"
+    );
+    let assessment = all(&facts, "daemon-log-level-info");
+    assert_eq!(assessment.findings[0].observed, "info");
+    assert_eq!(actions(&assessment), [], "nothing is restarted on a suspicion");
+    // Harden's own record tells.
+    facts.daemon.config_at_start = Fact::Known(Content(br#"{"log-level": "info", "debug": false}"#.to_vec()));
+    assert_eq!(log_level(&facts), "Compliant None");
+    facts.daemon.config_at_start = Fact::Known(Content(br#"{"log-level": "debug"}"#.to_vec()));
+    assert_eq!(log_level(&facts), "Drift Automatic");
+    assert_eq!(actions(&all(&facts, "daemon-log-level-info")), [Action::DockerRestart]);
+    // A time that somebody set to tomorrow says nothing: the kernel knows better.
+    facts.daemon.config_at_start = Fact::Absent;
+    config(&mut facts, STARTED + 1, Some(STARTED - 1));
+    assert_eq!(log_level(&facts), "Compliant None");
+    // Older records of a host have the one time only.
+    config(&mut facts, STARTED + 1, None);
+    assert_eq!(log_level(&facts), "Drift Automatic");
+    config(&mut facts, STARTED - 1, None);
+    assert_eq!(log_level(&facts), "Compliant None");
+}
+
+#[test]
+fn what_is_sealed_is_withheld_with_the_way_out() {
+    let only = "daemon-log-level-info file-daemon-json-mode";
+    let withheld = |path: &str, seal: Seal, root: &str| {
+        let mut facts = host(r#"{"log-level": "debug"}"#);
+        facts.host.root = root.into();
+        facts.files.insert("/etc/docker".into(), Fact::Known(file("/etc/docker", FileKind::Dir, 0o755)));
+        for (name, fact) in &mut facts.files {
+            if let Fact::Known(file) = fact {
+                file.sealed = (name == path).then_some(seal);
+                file.mode |= 0o022 * u32::from(name == CONFIG);
+            }
+        }
+        let plan = all(&facts, only).plan;
+        assert_eq!((plan.changes.len(), plan.activations.len()), (0, 0), "{plan:#?}");
+        let [withheld] = plan.withheld.as_slice() else { panic!("{:#?}", plan.withheld) };
+        assert_eq!(withheld.target, CONFIG);
+        withheld.reason.clone()
+    };
+    let cases = [
+        (
+            CONFIG,
+            Seal::Immutable,
+            "/",
+            "/etc/docker/daemon.json is immutable; lift that first: `chattr -i /etc/docker/daemon.json`",
+        ),
+        (
+            CONFIG,
+            Seal::AppendOnly,
+            "/",
+            "/etc/docker/daemon.json can only be appended to; lift that first: `chattr -a /etc/docker/daemon.json`",
+        ),
+        (
+            CONFIG,
+            Seal::ReadOnlyMount,
+            "/srv/tree",
+            "/srv/tree/etc/docker/daemon.json lies on a file system that is mounted read-only; see `findmnt -T /srv/tree/etc/docker/daemon.json`",
+        ),
+        ("/etc/docker", Seal::Immutable, "/", "/etc/docker is immutable; lift that first: `chattr -i /etc/docker`"),
+        (
+            "/etc/docker",
+            Seal::ReadOnlyMount,
+            "/",
+            "/etc/docker lies on a file system that is mounted read-only; see `findmnt -T /etc/docker`",
+        ),
+    ];
+    for (path, seal, root, reason) in cases {
+        assert_eq!(withheld(path, seal, root), reason);
+    }
+    // What is as wanted may be sealed.
+    let mut facts = host(r#"{"log-level": "info"}"#);
+    if let Some(Fact::Known(file)) = facts.files.get_mut(CONFIG) {
+        file.sealed = Some(Seal::Immutable);
+    }
+    assert_eq!(all(&facts, only).plan.withheld, []);
+    // An immutable directory keeps its names, not the modes of what is in it.
+    if let Some(Fact::Known(file)) = facts.files.get_mut(CONFIG) {
+        (file.sealed, file.mode) = (None, 0o666);
+    }
+    let dir = FileFact { sealed: Some(Seal::Immutable), ..file("/etc/docker", FileKind::Dir, 0o755) };
+    facts.files.insert("/etc/docker".into(), Fact::Known(dir));
+    assert_eq!(all(&facts, only).plan.changes.len(), 1);
 }
 
 #[test]
@@ -512,6 +614,7 @@ fn going_back(facts: &Facts, before: Option<&str>) -> (Result<Risk>, Plan) {
         gid: 0,
         content: Some(Content(content.into())),
         xattrs: None,
+        mtime_ns: None,
     };
     let now = facts.files[CONFIG].known().and_then(|file| file.content.clone()).unwrap();
     let effect = Effect::File {

@@ -234,6 +234,49 @@ fn a_key_that_was_taken_out_is_in_force_until_the_restart() {
     assert_eq!(shown["observed"], "true; the running dockerd has not read that yet");
 }
 
+/// A file that is put back gets its old time: when dockerd read it, that does not say.
+#[test]
+fn a_file_that_is_put_back_is_not_taken_for_read() {
+    let lab = Lab::new();
+    let (socket, state) = (format!("unix://{}", lab.dir().join("docker.sock").display()), path(&lab.dir().join("state")));
+    let run = |command: &[&str], only: &str| {
+        harden(&[command, &["--docker-host", &socket, "--state-dir", &state, "--only", only, "--format", "json"]].concat())
+    };
+    const LEVEL: &str = "daemon-log-level-info";
+    let log_level = |report: &Report| {
+        let finding = report.finding(LEVEL, "log-level");
+        format!("{} {}", text(&finding["status"]), text(&finding["observed"]))
+    };
+    let daemon = Dockerd::start(&lab, r#"{"log-level": "debug"}"#, &NO_NETWORK);
+    let modified =
+        || fs::metadata(lab.config()).map(|metadata| (metadata.mtime(), metadata.mtime_nsec())).expect("daemon.json");
+    let old = modified();
+    run(&["apply", "--yes"], LEVEL).report(0);
+    let new = modified();
+    let rollback = run(&["rollback", "--yes"], LEVEL).report(0);
+    assert_eq!(modified(), old, "put back, with its time");
+    // The dockerd of before has what it says.
+    assert_eq!(log_level(&run(&["check"], LEVEL).report(2)), "drift debug");
+    drop(daemon);
+    let daemon = Dockerd::start_as_is(&lab, &NO_NETWORK);
+    run(&["rollback", "--yes", text(&rollback.0["transaction"])], LEVEL).report(0);
+    assert_eq!(modified(), new, "put back once more, with a time from before this dockerd");
+    let check = run(&["check"], LEVEL).report(2);
+    assert_eq!(log_level(&check), "drift info; the running dockerd has not read that yet");
+    drop(daemon);
+    let daemon = Dockerd::start_as_is(&lab, &NO_NETWORK);
+    assert_eq!(log_level(&run(&["check"], LEVEL).report(0)), "compliant info");
+    // A chmod since: by hand nobody knows, by harden it is on record.
+    let chmod =
+        |mode: u32| fs::set_permissions(lab.config(), std::os::unix::fs::PermissionsExt::from_mode(mode)).expect("chmod");
+    chmod(0o666);
+    assert_eq!(log_level(&run(&["check"], LEVEL).report(0)), "unknown info");
+    drop(daemon);
+    let _daemon = Dockerd::start_as_is(&lab, &NO_NETWORK);
+    run(&["apply", "--yes"], "file-daemon-json-mode").report(0);
+    assert_eq!(log_level(&run(&["check"], LEVEL).report(0)), "compliant info");
+}
+
 #[test]
 fn flags_are_named_and_nothing_is_written_for_them() {
     let lab = Lab::new();

@@ -278,8 +278,9 @@ fn a_run_that_is_killed_in_the_restart_is_put_back_and_the_containers_live() {
     host.sh("systemctl daemon-reload");
     let tree = "find /etc/docker /etc/audit /etc/systemd ! -name key.json -type f -exec sha256sum {} + | sort";
     let before = host.sh(tree);
-    // In the restart with the new file; and where that has failed, in the one with the old file and live-restore for a moment.
+    // In the reload with the new file, before the restart; in the restart; and where that has failed, in the one with the old file and live-restore for a moment.
     let moments = [
+        "grep -qs docker-reload /var/lib/harden/transactions/*/journal.jsonl",
         "grep -qs docker-restart /var/lib/harden/transactions/*/journal.jsonl",
         "grep -qs live-restore /etc/docker/daemon.json && ! grep -q log-opts /etc/docker/daemon.json",
     ];

@@ -65,7 +65,7 @@ pub fn wanted(host: &Host) -> bool {
     let parse = |content: &Content| Document::parse(&content.0).ok();
     let now = file.content.as_ref().and_then(parse);
     let then = host.config_at_start(&facts).known().and_then(parse);
-    other_flags || (file.mtime_ns > process.started_ns && differ(now.as_ref(), then.as_ref()))
+    other_flags || (file.changed_ns() > process.started_ns && differ(now.as_ref(), then.as_ref()))
 }
 
 fn differ(now: Option<&Document>, then: Option<&Document>) -> bool {

@@ -21,10 +21,10 @@ pub fn run(common: &Common, id: Option<&str>, yes: bool, force: bool, in_force: 
     let state_dir = apply::state_dir(common);
     let state = StateDir::lock(&host.root, &state_dir)?;
     recover::unfinished(&host, &state, false, &mut |text| apply::progress(common, text))?;
-    let all = history::list(&host.root, &state_dir)?;
-    let transaction = super::history::find(&all, id)?;
+    let history = history::list(&host.root, &state_dir)?;
+    let (transaction, all) = (super::history::find(&history, id)?, &history.transactions);
     // What a rollback left alone can still be put back by force.
-    if let (history::State::RolledBack(by), false) = (transaction.state(&all), force) {
+    if let (history::State::RolledBack(by), false) = (transaction.state(all), force) {
         return Err(Error::failure(format!("{} was rolled back already, by {by}", transaction.id)).help("harden history"));
     }
     let facts = observe::observe_docker(&host);

@@ -73,7 +73,8 @@ fn judge_key<'c>(control: &'c Control, want: &DaemonWant, key: &KeyWant, context
         None => true,
     };
     let pending = pending(key, live.is_some(), context);
-    let not_read = if configured && pending.is_some() { "; the running dockerd has not read that yet" } else { "" };
+    let unread = configured && pending.as_ref().is_some_and(|outcome| !matches!(outcome, Outcome::Unknown(_)));
+    let not_read = if unread { "; the running dockerd has not read that yet" } else { "" };
     let outcome = match (configured, in_force) {
         (true, true) => pending.unwrap_or(Outcome::Compliant { note: None }),
         (true, false) => activate(key, &setting, live.as_ref(), context),
@@ -174,13 +175,13 @@ fn not_seen(key: &KeyWant, setting: &Setting, context: &Context) -> Option<Strin
     let process =
         facts.daemon.process.known().filter(|_| key.live.is_some() && !matches!(setting.origin, Origin::Flag { .. }))?;
     let file = facts.files.get(&context.effective.path).and_then(Fact::known);
-    let edited_since = file.is_some_and(|file| file.mtime_ns > process.started_ns);
+    let changed_since = file.is_some_and(|file| file.changed_ns() > process.started_ns);
     let why = match &facts.daemon.api {
         Fact::Known(_) => return None,
         Fact::Unknown(why) => why.as_str(),
         Fact::Absent => "its API does not answer",
     };
-    edited_since.then(|| format!("{} is younger than the running dockerd, and {why}", context.effective.path))
+    changed_since.then(|| format!("{} was changed since dockerd started, and {why}", context.effective.path))
 }
 
 /// The fix of a wrong value.
@@ -306,7 +307,8 @@ fn activation(key: &str, context: &Context) -> Option<Action> {
     Some(if reload { Action::DockerReload } else { Action::DockerRestart })
 }
 
-/// A right value that the running daemon can't have read yet: the file is younger than the process, and nothing but a start reads it.
+/// A right value that the running daemon can't have read yet, or may not have: the file changed since the process started, and nothing
+/// but a start reads it.
 fn pending(key: &KeyWant, seen_live: bool, context: &Context) -> Option<Outcome> {
     let facts = context.facts;
     let process = facts.daemon.process.known()?;
@@ -315,15 +317,26 @@ fn pending(key: &KeyWant, seen_live: bool, context: &Context) -> Option<Outcome>
     }
     let file = facts.files.get(&context.effective.path)?.known()?;
     let ConfigFile::Parsed(document) = &context.effective.file else { return None };
-    if file.mtime_ns <= process.started_ns {
+    if file.changed_ns() <= process.started_ns {
         return None;
     }
     let now = document.value().get(&key.name);
     // What the file said when the daemon started is in harden's own record, where harden made the change. Else a key that is not
     // there may never have been.
     let at_start = facts.daemon.config_at_start.known().and_then(|content| Document::parse(&content.0).ok());
-    let changed = at_start.map_or(now.is_some(), |then| then.value().get(&key.name) != now);
-    changed.then(|| restart(facts))
+    if let Some(then) = at_start {
+        return (then.value().get(&key.name) != now).then(|| restart(facts));
+    }
+    now?;
+    // An old file that changed: its mode alone, perhaps; but a copy with its times, or a file put back, looks the same.
+    if file.mtime_ns <= process.started_ns {
+        return Some(Outcome::Unknown(format!(
+            "{} was changed since dockerd started, its content perhaps not, so whether dockerd has read it can't be told; a restart \
+             of dockerd settles it",
+            context.effective.path
+        )));
+    }
+    Some(restart(facts))
 }
 
 fn running_containers(context: &Context) -> u64 {

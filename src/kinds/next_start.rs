@@ -56,5 +56,5 @@ fn authorization_changed(document: &Document, context: &Context) -> bool {
     let (Some(process), Some(file)) = (daemon.process.known(), file) else { return false };
     let plugins = |document: &Document| document.get(&["authorization-plugins"]).cloned();
     let at_start = daemon.config_at_start.known().and_then(|content| Document::parse(&content.0).ok());
-    file.mtime_ns > process.started_ns && at_start.as_ref().and_then(plugins) != plugins(document)
+    file.changed_ns() > process.started_ns && at_start.as_ref().and_then(plugins) != plugins(document)
 }

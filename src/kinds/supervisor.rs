@@ -123,7 +123,9 @@ mod tests {
             dev: 0,
             ino: 0,
             mtime_ns: 0,
+            ctime_ns: None,
             size: 0,
+            sealed: None,
             acl: Vec::new(),
             content: Some(Content(content.into())),
         })

@@ -142,7 +142,9 @@ fn forget(facts: &mut Facts, path: &str) {
 
 /// The file was written after dockerd had started.
 fn written_since(facts: &mut Facts) {
-    file(facts, CONFIG).mtime_ns += 2_000_000_000;
+    let config = file(facts, CONFIG);
+    config.mtime_ns += 2_000_000_000;
+    config.ctime_ns = Some(config.mtime_ns);
 }
 
 /// One thing that is wrong on a running host, and what would be done.

@@ -18,6 +18,9 @@ fn file(path: &str, kind: FileKind, content: Option<&str>) -> FileFact {
         dev: 1,
         ino: 1,
         mtime_ns: STARTED - 1,
+
+        ctime_ns: None,
+        sealed: None,
         size: 0,
         acl: Vec::new(),
         content: content.map(|content| Content(content.into())),

@@ -18,6 +18,9 @@ fn file(path: &str, content: &str) -> Fact<FileFact> {
         dev: 1,
         ino: path.len() as u64,
         mtime_ns: STARTED + 1,
+
+        ctime_ns: None,
+        sealed: None,
         size: 0,
         acl: Vec::new(),
         content: Some(Content(content.into())),
