@@ -133,7 +133,8 @@ mod tests {
         }
         let state = StateDir::lock(&root, "/state").unwrap();
         let mut journal = state.begin("1").unwrap();
-        journal.keep(&Plan::default(), &Originals::new()).unwrap();
+        let plan = Plan { schema: crate::plan::SCHEMA.into(), ..Plan::default() };
+        journal.keep(&plan, &Originals::new()).unwrap();
         let before = journal.writer().state(PATH).unwrap();
         let content = with_live_restore(PATH, before.as_ref()).unwrap();
         let passing = Passing { path: PATH.into(), before: before.clone(), content: Content(content.clone()) };
