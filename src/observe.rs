@@ -1,10 +1,10 @@
 //! Observing: fills [`Facts`] for a baseline. It only reads, and looks at each thing once, however many controls ask.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::baseline::Baseline;
-use crate::baseline::control::{Place, SocketOf, Want};
+use crate::baseline::control::{ImageRule, Place, SocketOf, Want};
 use crate::error::Result;
 use crate::fact::{Fact, Facts, ServiceManager, SwarmFacts, UnitFacts};
 use crate::formats::{exec_start, rules_d, unit_file, unit_path};
@@ -73,6 +73,17 @@ pub fn find_docker(host: &Host) -> Facts {
     observer.machine();
     observer.find_dockerd();
     observer.facts
+}
+
+/// Looks at Dockerfiles and their build contexts, and at nothing of the host.
+pub fn observe_build(dockerfiles: &[PathBuf], context: Option<&Path>, baseline: &Baseline) -> Result<Facts> {
+    let unwanted = baseline.controls.iter().filter_map(|control| match &control.want {
+        Want::Image(want) if want.rule == ImageRule::Dockerignore => Some(want.look_for.as_slice()),
+        _ => None,
+    });
+    let unwanted: Vec<String> = unwanted.flatten().cloned().collect();
+    let build = crate::host::build::read(dockerfiles, context, &unwanted)?;
+    Ok(Facts { schema: SCHEMA.into(), build: Some(build), ..Facts::default() })
 }
 
 /// What was looked at so far, and the way to look further.
