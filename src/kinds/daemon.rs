@@ -4,11 +4,12 @@ use serde_json::Value;
 
 use crate::baseline::control::{Control, DaemonCondition, DaemonWant, KeyFix, KeyWant, Live, Prerequisite};
 use crate::change::{Action, Edit};
-use crate::fact::{ApiFacts, Fact, Facts, ServiceManager};
+use crate::fact::{ApiFacts, Fact, Facts};
 use crate::finding::{Outcome, Verdict};
 use crate::formats::daemon_json::{self, Document, Op};
 use crate::formats::{daemon_keys, mask};
 use crate::kinds::effective::{ConfigFile, Origin, SERVICE, Setting};
+use crate::kinds::supervisor::Supervisor;
 use crate::kinds::{Context, docker_missing, flags, not_applicable, prerequisites, unknown, verdict};
 use crate::observe::Observer;
 
@@ -364,9 +365,9 @@ pub fn containers_survive<'v, 'c: 'v>(fixed: impl Iterator<Item = &'v Verdict<'c
 
 /// How the user restarts dockerd where harden can't; `None` when it can.
 pub fn restart_by_hand(facts: &Facts) -> Option<String> {
-    let service = facts.daemon.process.known().and_then(|process| process.service.as_deref());
-    let managed = facts.host.service_manager == ServiceManager::Systemd && service == Some(SERVICE);
-    (!managed).then(|| format!("{SERVICE} did not start this dockerd: restart it the way it was started"))
+    let starter = Supervisor::name(facts.host.service_manager);
+    let how = || format!("{starter} did not start this dockerd: restart it the way it was started");
+    Supervisor::of(facts).is_none().then(how)
 }
 
 /// What puts a changed key in force; `None` when no daemon runs. A reload changes nothing that flags give.
