@@ -1,6 +1,6 @@
 //! What a control wants, how it is observed and how it is fixed, in words: for `harden explain`.
 
-use crate::baseline::control::{AuditState, KeyFix, SocketOf, Want};
+use crate::baseline::control::{AuditState, ImageRule, KeyFix, SocketOf, Want};
 use crate::expect::plain;
 use crate::kinds::{attest, container, host, image, swarm, sysctl};
 
@@ -111,6 +111,7 @@ pub fn fix(want: &Want) -> String {
                     KeyFix::Expected => format!("set {name} in daemon.json"),
                     KeyFix::Remove => format!("remove {name} from daemon.json"),
                     KeyFix::RemoveElements => format!("remove the unwanted elements of {name} from daemon.json"),
+                    KeyFix::Merge => format!("add the members to {name} in daemon.json"),
                     KeyFix::Manual(reason) => format!("by hand: {reason}"),
                 }
             })

@@ -303,7 +303,10 @@ mod tests {
             assert_eq!((image.created, image.digests.len(), image.size), (created, digests, 1_982_270));
             assert_eq!((image.user.as_str(), image.healthcheck, image.labels.len()), ("", false, 0));
             assert_eq!(image.env["DB_PASSWORD"], MASKED);
-            assert_eq!((image.exposed, image.cmd), (vec!["22/tcp".to_owned()], ["/usr/sbin/sshd", "-D"].map(String::from).into()));
+            assert_eq!(
+                (image.exposed, image.cmd),
+                (vec!["22/tcp".to_owned()], ["/usr/sbin/sshd", "-D"].map(String::from).into())
+            );
             assert_eq!(image.tokens, ["ENV CI with a token of GitHub"]);
         }
     }

@@ -91,9 +91,10 @@ fn rule(rule: ImageRule) -> (&'static str, &'static str) {
             "signature_policy names what verifies signatures, and its result for the image is at hand",
             "sign in the pipeline and verify at admission, e.g. with cosign or notation",
         ),
-        ImageRule::SigningKeysProtected => {
-            ("private signing keys are readable by their owner alone", "clear the bits of group and others; keeping a copy offline is yours")
-        }
+        ImageRule::SigningKeysProtected => (
+            "private signing keys are readable by their owner alone",
+            "clear the bits of group and others; keeping a copy offline is yours",
+        ),
         ImageRule::Healthcheck => ("a HEALTHCHECK other than NONE", "add a HEALTHCHECK that asks the service itself"),
         ImageRule::NoLoneUpdate => (
             "no RUN refreshes a package index without installing, and none upgrades everything",
