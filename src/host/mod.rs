@@ -23,12 +23,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::apply::journal;
-use crate::error::Result;
 use crate::error::{Error, Result};
 use crate::fact::{
     ApiFacts, ClusterFacts, Content, Fact, Facts, HostFacts, ImageFacts, KernelAudit, ProcessFact, ServiceManager,
 };
-use crate::fact::{ApiFacts, ClusterFacts, Content, Fact, Facts, HostFacts, KernelAudit, ProcessFact, ServiceManager};
 use accounts::Accounts;
 use docker::{Answer, Endpoint, Engine, Pending};
 use fs::{Root, Want};
@@ -199,8 +197,11 @@ impl Host {
 
     /// Every image of the engine; `Absent` in an image tree, and where no daemon listens.
     pub fn images(&self, asked: &docker::AskedOfImages) -> Fact<Vec<ImageFacts>> {
-        let engine = |endpoint: &Endpoint| Engine::new(endpoint.clone(), docker::TIMEOUT);
-        self.endpoint.as_ref().map_or(Fact::Absent, |(endpoint, _)| engine(endpoint).images(asked))
+        match self.endpoint() {
+            None => Fact::Absent,
+            Some(Ok(endpoint)) => Engine::new(endpoint, docker::TIMEOUT).images(asked),
+            Some(Err(why)) => Fact::Unknown(why),
+        }
     }
 
     /// The running containers and their process ids.
