@@ -117,10 +117,12 @@ impl Masker {
                 _ if word.starts_with("-p") && word.len() > 2 && (program == "sshpass" || program.starts_with("mysql")) => {
                     spans.extend(value_at(text, at + 2));
                 }
-                _ if word.starts_with("--") && !word.contains('=') && !word.ends_with("-stdin") => {
-                    if self.is_secret(word.trim_start_matches('-')) {
-                        spans.extend(next.and_then(|(at, _)| value_at(text, *at)));
-                    }
+                _ if word.starts_with("--")
+                    && !word.contains('=')
+                    && !word.ends_with("-stdin")
+                    && self.is_secret(word.trim_start_matches('-')) =>
+                {
+                    spans.extend(next.and_then(|(at, _)| value_at(text, *at)));
                 }
                 _ => {}
             }

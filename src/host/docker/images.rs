@@ -49,7 +49,8 @@ impl Engine {
         let listed: Vec<Listed> = self.read(LIST, images)?.unwrap_or_default();
         let containers: Vec<Container> = self.read(CONTAINERS, containers)?.unwrap_or_default();
         let mut used = uses(containers);
-        let mut ids: Vec<String> = listed.into_iter().map(|one| one.id).chain(used.keys().cloned()).filter(is_id).collect();
+        let mut ids: Vec<String> =
+            listed.into_iter().map(|one| one.id).chain(used.keys().cloned()).filter(|id| is_id(id)).collect();
         ids.sort();
         ids.dedup();
         let inspected = self.fetch(ids.iter().map(|id| format!("/images/{id}/json")).collect())?;
@@ -148,7 +149,7 @@ fn uses(containers: Vec<Container>) -> BTreeMap<String, Vec<ImageUse>> {
     used
 }
 
-fn is_id(id: &String) -> bool {
+fn is_id(id: &str) -> bool {
     id.strip_prefix("sha256:").is_some_and(|digits| digits.len() == 64 && digits.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 

@@ -78,7 +78,7 @@ fn set_in(text: &str) -> Option<String> {
         let value = value.split([' ', ';', '#']).next().unwrap_or_default();
         Some(value.trim_matches(['"', '\'']).to_owned())
     };
-    text.lines().filter_map(assigned).last()
+    text.lines().rev().find_map(assigned)
 }
 
 /// The users with a home directory of their own: name, number and home.

@@ -60,7 +60,7 @@ fn written(image: &ImageFacts, steps: &[ImageStep]) -> String {
             "ADD" | "COPY" => {
                 // The classic builder keeps the sum of what is copied, and where to.
                 let place = line(rest.split_once(" in ").filter(|_| rest.contains(':')).map_or(rest, |(_, place)| place));
-                let one = place.trim().split_whitespace().count() < 2;
+                let one = place.split_whitespace().count() < 2;
                 text.push_str(&format!("{keyword} {place}{}\n", if one { " /" } else { "" }));
             }
             _ => {}
