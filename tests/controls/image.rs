@@ -635,10 +635,10 @@ fn broken_on_a_host() {
     let mut wrong = Vec::new();
     for case in CASES {
         let mut facts = host();
-        if !NEVER_SEEN.contains(&case.control) {
-            if let Some(difference) = compare(case.control, &[], &[], &judge(&facts, case.control)) {
-                wrong.push(format!("{} holds\n{difference}", case.control));
-            }
+        if !NEVER_SEEN.contains(&case.control)
+            && let Some(difference) = compare(case.control, &[], &[], &judge(&facts, case.control))
+        {
+            wrong.push(format!("{} holds\n{difference}", case.control));
         }
         (case.change)(&mut facts);
         if let Some(difference) = compare(case.control, case.findings, &[], &judge(&facts, case.control)) {
