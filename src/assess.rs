@@ -2,13 +2,13 @@
 
 use crate::baseline::Baseline;
 use crate::baseline::control::Risk;
-use crate::change::{Action, Edit, Effect, FileImage};
+use crate::change::{Action, Edit, Effect, FileImage, Parameter};
 use crate::error::Result;
 use crate::fact::Facts;
 use crate::finding::{Finding, Fix, FixKind, Outcome, Status, Verdict};
 use crate::foresight;
 use crate::formats::audit_rule::Rule;
-use crate::formats::{mask, rules_d};
+use crate::formats::{mask, rules_d, sysctl};
 use crate::kinds::{self, Context, daemon};
 use crate::plan::{self, Folded, Plan};
 use crate::render::diff;
@@ -276,6 +276,11 @@ fn sides(effect: &Effect) -> (String, String) {
             let lines = |rules: &[Rule]| rules.iter().map(|rule| format!("{rule}\n")).collect();
             (lines(remove), lines(add))
         }
+        Effect::Sysctl { set } => {
+            let side =
+                |value: fn(&Parameter) -> &String| set.iter().map(|one| format!("{} = {}\n", one.key, value(one))).collect();
+            (side(|one| &one.before), side(|one| &one.after))
+        }
         Effect::File { path, before, after } => {
             let metadata = |image: &FileImage| format!("mode {:04o}, owner {}:{}", image.mode, image.uid, image.gid);
             let changed = before.as_ref().map(metadata) != after.as_ref().map(metadata);
@@ -304,6 +309,7 @@ fn shown(path: &str, content: &[u8]) -> String {
     let text = String::from_utf8_lossy(content);
     match path.rsplit('/').next().unwrap_or_default() {
         rules_d::OWN_FILE => text.into_owned(),
+        _ if path == sysctl::OWN_FILE => text.into_owned(),
         plan::DROP_IN | "config.toml" => text.split_inclusive('\n').map(mask::mask_text).collect(),
         _ => mask::mask(&text),
     }

@@ -53,6 +53,15 @@ pub enum Edit {
     AuditOnDisk(Rule),
     /// Add a rule to the kernel's list.
     AuditInKernel(Rule),
+    /// Set a kernel parameter in harden's own file in sysctl.d, for the next boot.
+    SysctlAtBoot {
+        /// The parameter, with dots.
+        key: String,
+        /// Its value.
+        value: String,
+    },
+    /// Set a parameter of the running kernel.
+    SysctlNow(Parameter),
     /// Set a setting in harden's own drop-in of a unit.
     DropIn {
         /// The unit.
@@ -70,6 +79,8 @@ pub enum Edit {
 pub enum Action {
     /// Add the missing rules to the kernel's audit list.
     AuditLoad,
+    /// Set parameters of the running kernel.
+    Sysctl,
     /// `systemctl daemon-reload`.
     SystemdReload,
     /// SIGHUP to dockerd.
@@ -126,6 +137,23 @@ pub enum Effect {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         remove: Vec<Rule>,
     },
+    /// Parameters of the running kernel.
+    Sysctl {
+        /// In the order in which they are set.
+        set: Vec<Parameter>,
+    },
+}
+
+/// A parameter of the running kernel.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Parameter {
+    /// Its name with dots.
+    pub key: String,
+    /// Its value as it was seen.
+    pub before: String,
+    /// Its value as it will be.
+    pub after: String,
 }
 
 /// One edit of the host.
@@ -145,15 +173,16 @@ pub struct Change {
 }
 
 impl Change {
-    /// The path, or `kernel audit rules`.
+    /// The path, `kernel audit rules` or `kernel parameters`.
     pub fn target(&self) -> &str {
         match &self.effect {
             Effect::File { path, .. } => path,
+            Effect::Sysctl { .. } => "kernel parameters",
             Effect::AuditKernel { .. } => "kernel audit rules",
         }
     }
 
-    /// `create`, `edit`, `metadata`, `remove` or `audit-kernel`.
+    /// `create`, `edit`, `metadata`, `remove`, `audit-kernel` or `sysctl`.
     pub fn kind(&self) -> &'static str {
         match &self.effect {
             Effect::File { after: None, .. } => "remove",
@@ -161,6 +190,7 @@ impl Change {
             Effect::File { before: Some(before), after: Some(after), .. } if before.content != after.content => "edit",
             Effect::File { .. } => "metadata",
             Effect::AuditKernel { .. } => "audit-kernel",
+            Effect::Sysctl { .. } => "sysctl",
         }
     }
 }

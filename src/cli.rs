@@ -190,6 +190,9 @@ pub enum Artifact {
     /// A drop-in for docker.socket.
     #[value(name = "docker-socket.conf")]
     DockerSocketConf,
+    /// Kernel parameters for /etc/sysctl.d; belongs there as zz-harden.conf.
+    #[value(name = "sysctl.conf")]
+    SysctlConf,
 }
 
 /// Output formats.

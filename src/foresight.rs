@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::change::{Effect, FileImage};
 use crate::fact::{Fact, Facts, FileFact};
-use crate::formats::rules_d;
+use crate::formats::{rules_d, sysctl};
 use crate::observe::RULES_DIR;
 use crate::plan::{Plan, drop_in_path};
 use crate::reach;
@@ -18,6 +18,10 @@ pub fn after(facts: &Facts, plan: &Plan) -> Facts {
             Effect::File { path, after: Some(after), .. } => write(&mut later, path, after),
             Effect::File { path, after: None, .. } => {
                 later.files.insert(path.clone(), Fact::Absent);
+            }
+            Effect::Sysctl { set } => {
+                let values = set.iter().map(|one| (sysctl::path_of(&one.key), Fact::Known(one.after.clone())));
+                later.machine.sysctl.extend(values);
             }
             Effect::AuditKernel { add, remove } => {
                 if let Fact::Known(kernel) = &mut later.audit.kernel {
@@ -62,6 +66,13 @@ fn list(facts: &mut Facts, path: &str) {
         let mut files = facts.audit.rules_files.known().cloned().unwrap_or_default();
         files.extend((!files.iter().any(|file| file == path)).then(|| path.to_owned()));
         facts.audit.rules_files = Fact::Known(rules_d::in_order(&files));
+    }
+    if path == sysctl::OWN_FILE
+        && let Fact::Known(files) = &mut facts.machine.sysctl_files
+        && !files.iter().any(|file| file == path)
+    {
+        files.push(path.to_owned());
+        files.sort_by(|one, other| Path::new(one).file_name().cmp(&Path::new(other).file_name()));
     }
     for (name, unit) in &mut facts.units {
         if let Fact::Known(unit) = unit

@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::baseline::Baseline;
 use crate::baseline::control::{Place, SocketOf, Want};
 use crate::error::Result;
-use crate::fact::{Fact, Facts, UnitFacts};
+use crate::fact::{Fact, Facts, MachineFacts, UnitFacts};
 use crate::formats::{exec_start, rules_d, unit_file, unit_path};
 use crate::host::Host;
 use crate::host::fs::Want as Look;
@@ -207,6 +207,16 @@ impl Observer<'_> {
         Ok(readable)
     }
 
+    /// The host itself; kinds that look at more than files and accounts ask it.
+    pub(crate) fn host(&self) -> &Host {
+        self.host
+    }
+
+    /// What was seen of the machine, to add to it.
+    pub(crate) fn machine_facts(&mut self) -> &mut MachineFacts {
+        &mut self.facts.machine
+    }
+
     /// Whether the node is in a swarm, where the API does not tell.
     pub fn swarm_state(&mut self) {
         if self.facts.daemon.api.known().is_some_and(|api| api.swarm_state.is_some()) {
@@ -353,7 +363,8 @@ impl Observer<'_> {
             Want::Socket(want) if want.of == SocketOf::Docker => Some(drop_in_path(SOCKET)),
             Want::Socket(_) => Some(CONTAINERD_CONFIG.into()),
             Want::DaemonConfig(_) | Want::File(_) | Want::AuditState(_) => None,
-            Want::Sysctl(_) | Want::Host(_) | Want::Container(_) | Want::Image(_) | Want::Swarm(_) | Want::Attest(_) => None,
+            Want::Sysctl(_) => Some(crate::formats::sysctl::OWN_FILE.into()),
+            Want::Host(_) | Want::Container(_) | Want::Image(_) | Want::Swarm(_) | Want::Attest(_) => None,
         }
     }
 }

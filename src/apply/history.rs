@@ -3,12 +3,14 @@
 use jiff::Timestamp;
 
 use crate::apply::journal::{self, Record};
+use crate::apply::sysctl;
 use crate::apply::transaction::after_state;
 use crate::apply::writer::Writer;
-use crate::change::{Action, Activation, Change, Effect, FileImage};
+use crate::change::{Action, Activation, Change, Effect, FileImage, Parameter};
 use crate::error::{Error, Result};
 use crate::fact::{Fact, FileKind, KernelAudit};
 use crate::file_state::{FileState, Standing};
+use crate::formats::sysctl::same;
 use crate::host::fs::Root;
 use crate::plan::{self, Plan};
 use crate::report::BaselineRef;
@@ -155,6 +157,13 @@ pub fn reverse(
                 }
                 Effect::AuditKernel { add: back, remove: gone }
             }
+            Effect::Sysctl { set } => {
+                let back = parameters_back(root, set, force, &mut conflicts)?;
+                if back.is_empty() {
+                    continue;
+                }
+                Effect::Sysctl { set: back }
+            }
             Effect::File { path, after, .. } => {
                 let before = transaction.original(&change.id);
                 let found = writer.state(path)?;
@@ -186,6 +195,7 @@ pub fn reverse(
         let summary = match &effect {
             Effect::File { after: None, .. } => "remove what harden put there".into(),
             Effect::File { .. } => format!("put back as it was before ({})", change.summary),
+            Effect::Sysctl { .. } => format!("put back as it was before ({})", change.summary),
             Effect::AuditKernel { remove, .. } => format!("remove {} that harden added", plan::count(remove.len(), "rule")),
         };
         changes.push(Change { id, controls: change.controls.clone(), risk: change.risk, summary, effect });
@@ -205,6 +215,27 @@ pub fn reverse(
         withheld: Vec::new(),
     };
     Ok(Reverse { plan, conflicts })
+}
+
+/// The kernel parameters that go back, the last one first; those that someone set to something else since are conflicts.
+fn parameters_back(root: &Root, set: &[Parameter], force: bool, conflicts: &mut Vec<Conflict>) -> Result<Vec<Parameter>> {
+    let mut back = Vec::new();
+    for Parameter { key, before, after } in set.iter().rev().filter(|_| root.is_live()) {
+        // The parameters of an interface go with it.
+        let Some(now) = sysctl::now(key)? else { continue };
+        if same(&now, before) {
+            continue;
+        }
+        if !same(&now, after) {
+            let how = format!("it is {now}, not {after}");
+            conflicts.push(Conflict { target: key.clone(), how, left_alone: !force });
+            if !force {
+                continue;
+            }
+        }
+        back.push(Parameter { key: key.clone(), before: now, after: before.clone() });
+    }
+    Ok(back)
 }
 
 /// Something in a directory that these changes do not take away.
@@ -232,7 +263,7 @@ fn image(state: &FileState) -> FileImage {
 /// What the transaction put in force has to be put in force again, now as it was.
 fn activations(transaction: &Transaction, changes: &[Change]) -> Vec<Activation> {
     let all: Vec<String> = changes.iter().map(|change| change.id.clone()).collect();
-    let again = |activation: &&Activation| activation.action != Action::AuditLoad;
+    let again = |activation: &&Activation| !matches!(activation.action, Action::AuditLoad | Action::Sysctl);
     transaction
         .plan
         .activations

@@ -250,7 +250,7 @@ impl<'r> Journal<'r> {
                 let state = originals.get(&change.id).cloned().flatten();
                 Some(Original { change: change.id.clone(), path: path.clone(), mtime_ns, state })
             }
-            Effect::AuditKernel { .. } => None,
+            Effect::AuditKernel { .. } | Effect::Sysctl { .. } => None,
         });
         let document = OriginalsDocument { schema: SCHEMA.into(), files: files.collect() };
         self.write("plan.json", plan)?;

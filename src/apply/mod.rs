@@ -9,6 +9,7 @@ pub mod recover;
 mod restart;
 mod stage;
 pub mod state_dir;
+pub mod sysctl;
 mod target;
 pub mod transaction;
 pub mod validate;

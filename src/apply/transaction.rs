@@ -6,6 +6,7 @@ use crate::apply::activate;
 use crate::apply::audit as kernel;
 use crate::apply::journal::{Journal, Record, STUCK};
 use crate::apply::restart;
+use crate::apply::sysctl;
 use crate::apply::writer::{Meta, Writer};
 use crate::change::{Action, Change, Effect, FileImage};
 use crate::error::{Error, ErrorKind, Result};
@@ -104,6 +105,9 @@ fn collect_originals(writer: &Writer, plan: &Plan) -> Result<Originals> {
             }
             originals.insert(change.id.clone(), found);
         }
+        if let Effect::Sysctl { set } = &change.effect {
+            set.iter().try_for_each(sysctl::expect)?;
+        }
     }
     Ok(originals)
 }
@@ -144,6 +148,7 @@ fn effect(journal: &mut Journal, change: &Change) -> Result<()> {
             }
             Ok(())
         }
+        Effect::Sysctl { set } => set.iter().try_for_each(sysctl::set),
         Effect::File { path, before, after } => {
             let original = journal.original(&change.id);
             let writer = journal.writer();
@@ -195,7 +200,7 @@ pub fn back(journal: &mut Journal, host: &Host, plan: &Plan, originals: &Origina
     let mut failed = undo(journal, plan, originals);
     for action in activated {
         let done = match (action, &held) {
-            (Action::AuditLoad, _) => Ok(()),
+            (Action::AuditLoad | Action::Sysctl, _) => Ok(()),
             (Action::DockerReload, _) if restarted => Ok(()),
             // Its next start reads the old file.
             (Action::DockerReload, _) if host.find_dockerd(None, true).is_absent() => Ok(()),
@@ -220,6 +225,7 @@ fn undo(journal: &mut Journal, plan: &Plan, originals: &Originals) -> Vec<Error>
                 let deleted = journal.rules_added().iter().rev().filter_map(|rule| kernel::delete_rule(rule).err());
                 deleted.chain(remove.iter().filter_map(|rule| kernel::add_rule(rule).err())).collect()
             }
+            Effect::Sysctl { set } => set.iter().rev().filter_map(|one| sysctl::put_back(one).err()).collect(),
             Effect::File { path, after, .. } => {
                 // A directory that others may change again would be in the way of putting back what is in it.
                 let holds_failed = stuck.iter().any(|inner: &&str| std::path::Path::new(inner).starts_with(path));

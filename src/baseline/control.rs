@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-pub use super::wants::{AttestWant, ContainerWant, HostWant, ImageRule, ImageWant, SwarmWant, SysctlWant};
+pub use super::wants::{AttestWant, ContainerWant, HostWant, ImageRule, ImageWant, ParameterWant, SwarmWant, SysctlWant};
 use crate::expect::Expect;
 
 /// One requirement.

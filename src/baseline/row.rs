@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::control::{Area, Control, KeyFix, KeyWant, Want};
+use super::control::{Area, Control, KeyFix, KeyWant, ParameterWant, Want};
 use super::variable::{all_references, is_word};
 use crate::expect::Expect;
+use crate::formats::sysctl::{is_safe, path_of};
 
 /// Every mistake of a row that its types let pass.
 pub(super) fn mistakes(control: &Control) -> Vec<String> {
@@ -55,7 +56,9 @@ fn want_mistakes(want: &Want) -> Vec<String> {
         Want::Watch(want) if want.paths.is_empty() => vec!["it names no path".into()],
         Want::Watch(want) => perms_mistake(&want.perms).into_iter().collect(),
         Want::DaemonConfig(_) | Want::File(_) | Want::Socket(_) | Want::AuditState(_) => Vec::new(),
-        Want::Sysctl(_) | Want::Host(_) | Want::Container(_) | Want::Image(_) | Want::Swarm(_) | Want::Attest(_) => Vec::new(),
+        Want::Sysctl(want) if want.key.is_empty() => vec!["it names no parameter".into()],
+        Want::Sysctl(want) => want.key.iter().flat_map(parameter_mistakes).collect(),
+        Want::Host(_) | Want::Container(_) | Want::Image(_) | Want::Swarm(_) | Want::Attest(_) => Vec::new(),
     }
 }
 
@@ -75,6 +78,23 @@ fn key_mistakes(key: &KeyWant) -> Vec<String> {
             found.push(format!("`{}` is to be set to null, which dockerd misreads", key.name))
         }
         KeyFix::Expected | KeyFix::RemoveElements | KeyFix::Remove | KeyFix::Set(_) | KeyFix::Manual(_) => {}
+    }
+    found
+}
+
+fn parameter_mistakes(key: &ParameterWant) -> Vec<String> {
+    let all = key.names.join(", ");
+    let mut found: Vec<String> = expect_mistake(&key.expect, &all).into_iter().collect();
+    let good = |name: &String| is_safe(&path_of(name)) && !name.contains(['*', '?', '[', '=', ' ']);
+    found.extend(key.names.iter().filter(|name| !good(name)).map(|name| format!("`{name}` is no kernel parameter")));
+    let fits = |set: &String| key.expect.holds(Some(&serde_json::Value::String(set.clone())));
+    match (&key.set, &key.manual) {
+        (Some(set), None) if !fits(set) => found.push(format!("`{all}` is to be set to {set}, which is not {}", key.expect)),
+        (Some(_), Some(_)) | (None, None) => found.push(format!("`{all}` needs one of `set` and `manual`")),
+        (Some(_), None) | (None, Some(_)) => {}
+    }
+    if key.interfaces && key.names.iter().any(|name| !name.contains(".conf.all.")) {
+        found.push(format!("`{all}`: `interfaces` goes with parameters of all interfaces only (….conf.all.…)"));
     }
     found
 }

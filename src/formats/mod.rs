@@ -16,6 +16,7 @@ pub mod json_text;
 pub mod mask;
 pub mod rules_d;
 pub mod specifier;
+pub mod sysctl;
 pub mod unit_file;
 pub mod unit_path;
 pub mod words;

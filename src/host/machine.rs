@@ -18,6 +18,16 @@ pub fn br_netfilter() -> Fact<bool> {
     br_netfilter_of(Path::new("/"))
 }
 
+/// A parameter of the running kernel, by its path beneath /proc/sys; `Absent` where the kernel does not have it.
+pub fn sysctl(path: &str) -> Fact<String> {
+    let path = Path::new("/proc/sys").join(path);
+    match fs::read_to_string(&path) {
+        Ok(text) => Fact::Known(text.trim().to_owned()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Fact::Absent,
+        Err(error) => Fact::Unknown(format!("{}: {error}", path.display())),
+    }
+}
+
 /// Whether an image tree will enforce SELinux once it runs, by what its configuration says.
 pub fn selinux_configured(root: &Root) -> Fact<bool> {
     const CONFIG: &str = "/etc/selinux/config";

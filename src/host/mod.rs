@@ -98,6 +98,11 @@ impl Host {
         }
     }
 
+    /// A parameter of the running kernel, by its path beneath /proc/sys.
+    pub fn sysctl(&self, path: &str) -> Fact<String> {
+        machine::sysctl(path)
+    }
+
     /// A user's number.
     pub fn user_id(&self, name: &str) -> Fact<u32> {
         self.accounts.user_id(name)

@@ -32,6 +32,7 @@ impl Folding<'_, '_, '_> {
         let facts = self.context.facts;
         match action {
             Action::AuditLoad => ("adds the missing audit rules to the kernel; interrupts nothing".into(), None),
+            Action::Sysctl => ("sets parameters of the running kernel; interrupts nothing".into(), None),
             Action::SystemdReload => match facts.host.service_manager {
                 ServiceManager::Systemd => ("systemd reads its units again; interrupts nothing".into(), None),
                 _ => (

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use crate::change::{Action, Edit, FileImage};
+use crate::change::{Action, Edit, FileImage, Parameter};
 use crate::error::{Error, Result};
 use crate::finding::Verdict;
 use crate::formats::audit_rule::Rule;
 use crate::formats::daemon_json::{self, Op};
-use crate::formats::rules_d;
+use crate::formats::{rules_d, sysctl};
 use crate::kinds::Context;
 use crate::observe::RULES_DIR;
 use crate::plan::{count, drop_in_path};
@@ -20,6 +20,7 @@ pub struct Draft {
     pub toml: Vec<([&'static str; 2], i64)>,
     pub settings: Vec<([String; 3], usize)>,
     pub rules: Vec<Rule>,
+    pub parameters: Vec<((String, String), usize)>,
     pub allowed: Option<u32>,
     pub uid: Option<u32>,
     pub gid: Option<u32>,
@@ -28,8 +29,19 @@ pub struct Draft {
 
 impl Draft {
     pub fn has_content(&self) -> bool {
-        !self.json.is_empty() || !self.toml.is_empty() || !self.settings.is_empty() || !self.rules.is_empty()
+        !self.json.is_empty()
+            || !self.toml.is_empty()
+            || !self.settings.is_empty()
+            || !self.rules.is_empty()
+            || !self.parameters.is_empty()
     }
+}
+
+/// What is wished of the running kernel, with the verdict that wishes it.
+#[derive(Default)]
+pub struct InKernel {
+    pub rules: Vec<(Rule, usize)>,
+    pub parameters: Vec<(Parameter, usize)>,
 }
 
 /// Metadata first, then small files of harden's own, daemon.json last: what the daemon reads changes when all else is in place.
@@ -45,7 +57,7 @@ pub fn collect(
     verdicts: &[Verdict],
     context: &Context,
     drafts: &mut BTreeMap<String, Draft>,
-    kernel: &mut Vec<(Rule, usize)>,
+    kernel: &mut InKernel,
     actions: &mut BTreeMap<Action, Vec<usize>>,
 ) -> Result<()> {
     // By their real paths: what two names lead to is one file, and one change.
@@ -105,10 +117,26 @@ pub fn collect(
             }
         }
         Edit::AuditInKernel(rule) => {
-            if !kernel.iter().any(|(other, _)| other == rule) {
-                kernel.push((rule.clone(), verdict));
+            if !kernel.rules.iter().any(|(other, _)| other == rule) {
+                kernel.rules.push((rule.clone(), verdict));
             }
             actions.entry(Action::AuditLoad).or_default().push(verdict);
+        }
+        Edit::SysctlAtBoot { key, value } => {
+            let draft = of(drafts, context, sysctl::OWN_FILE, verdict);
+            match draft.parameters.iter().find(|((other, _), _)| other == key) {
+                Some(((_, other), _)) if other == value => {}
+                Some((_, other)) => return Err(opposite(*other, key.clone())),
+                None => draft.parameters.push(((key.clone(), value.clone()), verdict)),
+            }
+        }
+        Edit::SysctlNow(parameter) => {
+            match kernel.parameters.iter().find(|(other, _)| other.key == parameter.key) {
+                Some((other, _)) if other == parameter => {}
+                Some((_, other)) => return Err(opposite(*other, parameter.key.clone())),
+                None => kernel.parameters.push((parameter.clone(), verdict)),
+            }
+            actions.entry(Action::Sysctl).or_default().push(verdict);
         }
         Edit::DropIn { unit, setting } => {
             let draft = of(drafts, context, &drop_in_path(unit), verdict);
@@ -140,6 +168,9 @@ pub fn summary(draft: &Draft, before: Option<&FileImage>, after: &FileImage) -> 
     }
     if !draft.rules.is_empty() {
         parts.push(format!("add {}", count(draft.rules.len(), "audit rule")));
+    }
+    if !draft.parameters.is_empty() {
+        parts.push(format!("set {} for the next boot", count(draft.parameters.len(), "kernel parameter")));
     }
     for (path, value) in &draft.toml {
         parts.push(format!("set {}={value}", path.join(".")));

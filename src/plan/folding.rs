@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::baseline::control::Risk;
-use crate::change::{Action, Change, Effect, FileImage};
+use crate::change::{Action, Change, Effect, FileImage, Parameter};
 use crate::fact::{Content, Fact, FileFact, FileKind};
 use crate::finding::Verdict;
 use crate::formats::audit_rule::Rule;
 use crate::formats::daemon_json::Document;
-use crate::formats::{rules_d, unit_file};
+use crate::formats::{rules_d, sysctl, unit_file};
 use crate::kinds::effective::ConfigFile;
 use crate::kinds::{Context, next_start};
 use crate::plan::count;
@@ -120,10 +120,7 @@ impl Folding<'_, '_, '_> {
     /// The new content, where any is wished.
     fn content(&self, path: &str, draft: &Draft, fact: Option<&FileFact>) -> Result<Option<Content>, String> {
         let old = fact.and_then(|fact| fact.content.as_ref()).map(|content| content.0.as_slice());
-        if fact.is_some()
-            && old.is_none()
-            && (draft.json.len() + draft.settings.len() + draft.rules.len() + draft.toml.len()) > 0
-        {
+        if fact.is_some() && old.is_none() && draft.has_content() {
             return Err(format!("{path} is not a regular file that was read"));
         }
         if !draft.json.is_empty() {
@@ -141,6 +138,10 @@ impl Folding<'_, '_, '_> {
         }
         if !draft.rules.is_empty() {
             return Ok(Some(Content(rules_d::own_file(old, &self.context.rules.of_others(), &draft.rules))));
+        }
+        if !draft.parameters.is_empty() {
+            let wanted: Vec<_> = draft.parameters.iter().map(|(parameter, _)| parameter.clone()).collect();
+            return Ok(Some(Content(sysctl::own_file(old, &wanted))));
         }
         if !draft.toml.is_empty() {
             return containerd_toml(path, old, &draft.toml).map(Some);
@@ -189,6 +190,18 @@ impl Folding<'_, '_, '_> {
         let (rules, verdicts): (Vec<_>, Vec<_>) = kernel.into_iter().unzip();
         let summary = format!("add {} to the kernel's list; nothing is removed", count(rules.len(), "rule"));
         self.push(summary, Effect::AuditKernel { add: rules, remove: Vec::new() }, &verdicts);
+    }
+
+    /// Parameters of the running kernel, after the file that holds them for the next boot; not where that is withheld.
+    pub fn parameters(&mut self, mut parameters: Vec<(Parameter, usize)>) {
+        parameters.retain(|(_, verdict)| !self.withheld_of.contains_key(verdict));
+        if parameters.is_empty() {
+            return;
+        }
+        let (set, mut verdicts): (Vec<_>, Vec<_>) = parameters.into_iter().unzip();
+        verdicts.dedup();
+        let summary = format!("set {} of the running kernel", count(set.len(), "parameter"));
+        self.push(summary, Effect::Sysctl { set }, &verdicts);
     }
 
     fn push(&mut self, summary: String, effect: Effect, verdicts: &[usize]) {

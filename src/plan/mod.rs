@@ -14,11 +14,10 @@ use crate::baseline::control::Want;
 use crate::change::{Action, Activation, Change};
 use crate::error::Result;
 use crate::finding::{Outcome, Verdict};
-use crate::formats::audit_rule::Rule;
 use crate::kinds::{Context, daemon_config};
 use crate::reach;
 use crate::report::BaselineRef;
-use draft::Draft;
+use draft::{Draft, InKernel};
 use folding::Folding;
 
 /// Format of a saved plan.
@@ -118,7 +117,7 @@ pub fn fold(
     created: String,
 ) -> Result<Folded> {
     let mut drafts: BTreeMap<String, Draft> = BTreeMap::new();
-    let mut kernel: Vec<(Rule, usize)> = Vec::new();
+    let mut kernel = InKernel::default();
     let mut actions: BTreeMap<Action, Vec<usize>> = BTreeMap::new();
     for &index in chosen {
         let Outcome::Fixable(edits) = &verdicts[index].outcome else { continue };
@@ -160,7 +159,8 @@ pub fn fold(
     if let Err(reason) = folding.dockerd_reads_on(&actions) {
         withheld.push(Withheld { target: context.facts.daemon.config_file.clone(), reason });
     }
-    folding.kernel_rules(kernel);
+    folding.kernel_rules(kernel.rules);
+    folding.parameters(kernel.parameters);
     let activations = folding.activations(&actions);
 
     let Folding { changes, changes_of, withheld_of, .. } = folding;

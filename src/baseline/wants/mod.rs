@@ -12,4 +12,4 @@ pub use container::ContainerWant;
 pub use host::HostWant;
 pub use image::{ImageRule, ImageWant};
 pub use swarm::SwarmWant;
-pub use sysctl::SysctlWant;
+pub use sysctl::{ParameterWant, SysctlWant};

@@ -143,6 +143,7 @@ fn by_hand(activation: &Activation, page: &mut Page) -> io::Result<()> {
 fn words(action: Action) -> &'static str {
     match action {
         Action::AuditLoad => "Load the audit rules into the kernel",
+        Action::Sysctl => "Set parameters of the running kernel",
         Action::SystemdReload => "Have systemd read its units again",
         Action::DockerReload => "Have dockerd read its configuration again (SIGHUP)",
         Action::DockerRestart => "Restart dockerd",
