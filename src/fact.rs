@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 pub use build::BuildFacts;
 pub use container::ContainerFacts;
 pub use image::ImageFacts;
-pub use machine::MachineFacts;
+pub use machine::{Chain, Listener, Login, MachineFacts, Owner, Password};
 pub use swarm::SwarmFacts;
 
 /// One thing that was looked for.

@@ -153,10 +153,7 @@ h check || true"
     let out = script(&tree, &text).split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(out.starts_with("0 "), "new interfaces take the value of default: {out}");
     assert!(out.contains("is 0; 1 on br0 — should be 0"), "{out}");
-    assert!(
-        out.contains("/etc/sysctl.d/10-mine.conf:1 sets net.ipv4.conf.br0.send_redirects to 1; change it there"),
-        "{out}"
-    );
+    assert!(out.contains("/etc/sysctl.d/10-mine.conf:1 sets net.ipv4.conf.br0.send_redirects to 1; change it there"), "{out}");
 }
 
 fn line() -> impl Strategy<Value = String> {

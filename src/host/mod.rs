@@ -8,7 +8,9 @@ pub mod exec;
 pub mod fs;
 mod glob;
 pub(crate) mod handle;
+pub mod listeners;
 pub mod machine;
+pub mod packet_filter;
 pub mod process;
 #[cfg(test)]
 pub(crate) mod scratch;
