@@ -233,7 +233,11 @@ pub fn report(facts: &Facts, assessment: &Assessment, outcome: Option<RunOutcome
                 api_version: daemon.api.known().and_then(|api| api.api_version.clone()),
             },
             audit: report::Audit {
-                installed: audit.installed.known().is_some(),
+                installed: match &audit.installed {
+                    crate::fact::Fact::Known(_) => Some(true),
+                    crate::fact::Fact::Absent => Some(false),
+                    crate::fact::Fact::Unknown(_) => None,
+                },
                 enabled: kernel.map(|kernel| kernel.enabled),
                 kernel_rules: kernel.map(|kernel| kernel.rules.len()),
             },

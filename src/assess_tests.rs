@@ -423,3 +423,90 @@ fn traps_1_and_8_no_reload_with_other_authorization_plugins() {
     facts.daemon.config_at_start = Fact::Known(Content(with.into()));
     assert_eq!(actions(&all(&facts, "daemon-debug-disabled")), []);
 }
+
+/// The plan that takes daemon.json back from what it says to `before`, completed on this host.
+fn going_back(facts: &Facts, before: Option<&str>) -> (Result<Risk>, Plan) {
+    let image = |content: &str| FileImage {
+        kind: FileKind::File,
+        mode: 0o644,
+        uid: 0,
+        gid: 0,
+        content: Some(Content(content.into())),
+        xattrs: None,
+    };
+    let now = facts.files[CONFIG].known().and_then(|file| file.content.clone()).unwrap();
+    let effect = Effect::File {
+        path: CONFIG.into(),
+        before: Some(image(std::str::from_utf8(&now.0).unwrap())),
+        after: before.map(image),
+    };
+    let change = Change { id: "c1".into(), controls: Vec::new(), risk: Risk::Safe, summary: String::new(), effect };
+    let mut plan = Plan { changes: vec![change], undoes: Some("t".into()), ..Plan::default() };
+    (plan::undo::complete(&mut plan, facts), plan)
+}
+
+#[test]
+fn going_back_is_judged_on_the_host_as_it_is_now() {
+    let actions = |plan: &Plan| plan.activations.iter().map(|activation| activation.action).collect::<Vec<_>>();
+    let hardened = r#"{"log-level": "info", "live-restore": true}"#;
+    let mut facts = host(hardened);
+    api(&mut facts).live_restore = Some(true);
+    facts.host.service_manager = ServiceManager::Systemd;
+    // Nothing runs.
+    let (risk, plan) = going_back(&facts, Some(r#"{"log-level": "debug"}"#));
+    assert_eq!((risk.unwrap(), actions(&plan)), (Risk::Restart, vec![Action::DockerReload, Action::DockerRestart]));
+    assert_eq!(plan::undo::kept(&plan, &facts), None, "the restart takes it back");
+    // Containers would not outlive the start with the old file; they do where it keeps live-restore.
+    api(&mut facts).containers_running = Some(2);
+    assert_eq!(going_back(&facts, Some(r#"{"log-level": "debug"}"#)).0.unwrap(), Risk::Disruptive);
+    assert_eq!(going_back(&facts, Some(r#"{"log-level": "debug", "live-restore": true}"#)).0.unwrap(), Risk::Restart);
+    // Who runs is not known: containers may.
+    let mut hidden = facts.clone();
+    hidden.daemon.api = Fact::Unknown("denied".into());
+    assert_eq!(going_back(&hidden, Some(r#"{"log-level": "debug", "live-restore": true}"#)).0.unwrap(), Risk::Disruptive);
+    // A reload is enough, but takes nothing back.
+    let (risk, plan) = going_back(&facts, Some(r#"{"log-level": "info"}"#));
+    assert_eq!((risk.unwrap(), actions(&plan)), (Risk::Safe, vec![Action::DockerReload]));
+    assert_eq!(plan::undo::kept(&plan, &facts).unwrap(), "the running dockerd keeps live-restore until it is restarted");
+    // dockerd never read what is taken back: it runs with the old values.
+    let mut unread = facts.clone();
+    edited_since(&mut unread);
+    unread.daemon.config_at_start = Fact::Known(Content(r#"{"log-level": "debug", "live-restore": true}"#.into()));
+    let (risk, plan) = going_back(&unread, Some(r#"{"log-level": "debug", "live-restore": true}"#));
+    assert_eq!((risk.unwrap(), actions(&plan)), (Risk::Safe, vec![]));
+    // No daemon, nothing to put in force.
+    facts.daemon.process = Fact::Absent;
+    facts.daemon.api = Fact::Absent;
+    let (risk, plan) = going_back(&facts, None);
+    assert_eq!((risk.unwrap(), actions(&plan)), (Risk::Safe, vec![]));
+}
+
+#[test]
+fn going_back_to_what_dockerd_would_not_start_with_is_refused() {
+    let told = |facts: &Facts, before: Option<&str>| going_back(facts, before).0.unwrap_err().what;
+    // Authorization plugins given by flag since: a reload would switch them off, so it takes a restart.
+    let mut facts = host(r#"{"debug": false}"#);
+    if let Fact::Known(process) = &mut facts.daemon.process {
+        process.argv.push("--authorization-plugin=p".into());
+    }
+    let (_, plan) = going_back(&facts, Some(r#"{"debug": true}"#));
+    assert_eq!(plan.activations[0].action, Action::DockerRestart);
+    // The node joined a swarm since.
+    let mut facts = host("{}");
+    api(&mut facts).swarm_state = Some("active".into());
+    assert_eq!(
+        told(&facts, Some(r#"{"live-restore": true}"#)),
+        "going back would leave a dockerd that does not start: dockerd would still refuse /etc/docker/daemon.json: this node is in a \
+         swarm, which `live-restore` does not go with; take it out first; nothing was changed"
+    );
+    // A flag names the file by now, or gives the same key.
+    let mut facts = host("{}");
+    if let Fact::Known(process) = &mut facts.daemon.process {
+        process.argv.extend([format!("--config-file={CONFIG}"), "--log-level=info".into()]);
+    }
+    assert_eq!(
+        told(&facts, None),
+        "going back would leave a dockerd that does not start: the file would be gone, and --config-file names it; nothing was changed"
+    );
+    assert!(told(&facts, Some(r#"{"log-level": "debug"}"#)).contains("`log-level` is also given as a flag"));
+}

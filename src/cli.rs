@@ -235,3 +235,13 @@ impl From<MaxRisk> for Risk {
         }
     }
 }
+
+impl From<Risk> for MaxRisk {
+    fn from(risk: Risk) -> Self {
+        match risk {
+            Risk::Safe => MaxRisk::Safe,
+            Risk::Restart => MaxRisk::Restart,
+            Risk::Disruptive => MaxRisk::Disruptive,
+        }
+    }
+}

@@ -217,6 +217,62 @@ fn output_goes_where_it_is_wanted() {
 }
 
 #[test]
+fn a_saved_plan_is_applied_only_while_it_is_right() {
+    let tree = Tree::host();
+    let file = tree.at("/plan.json");
+    let plan = file.to_str().unwrap();
+    let save = |args: &[&str]| {
+        tree.file(CONFIG, "{\"log-level\": \"debug\"}", 0o644);
+        tree.harden(&[&["plan", "-o", plan], args].concat()).expect(2);
+    };
+    // What it was made with is in it: no baseline has to be at hand, and what was set counts.
+    let warn = ["--only", "daemon-log-level-info", "--set", "log_level=warn"];
+    save(&warn);
+    let (ran, report) = tree.json(&["apply", plan, "--yes"]);
+    assert_eq!(
+        (ran.code, &report["summary"]["compliant"], report["findings"][0]["desired"].as_str()),
+        (0, &json!(1), Some("warn"))
+    );
+    // Not one file of the plan has changed, but dockerd would not start with it any more.
+    save(&warn);
+    tree.file(
+        "/etc/systemd/system/docker.service",
+        "[Service]\nExecStart=/usr/bin/dockerd $OPTS\nEnvironment=OPTS=--log-level=debug\n",
+        0o644,
+    );
+    let ran = tree.harden(&["apply", plan, "--yes"]).expect(1);
+    assert!(
+        ran.stderr().contains(
+            "harden: the plan is no longer right: daemon-log-level-info (log-level): it is given by the flag --log-level=debug"
+        ) && ran.stderr().contains("nothing was changed\n  help: make a new plan: harden plan -o PLAN"),
+        "{ran}"
+    );
+    assert_eq!(tree.text(CONFIG), "{\"log-level\": \"debug\"}");
+    tree.remove("/etc/systemd/system/docker.service");
+    // Somebody else did it.
+    save(&warn);
+    tree.file(CONFIG, "{\"log-level\": \"warn\"}", 0o644);
+    let ran = tree.harden(&["apply", plan, "--yes"]).expect(1);
+    assert!(ran.stderr().contains("it is not as the plan saw it: its content is different; nothing was changed"), "{ran}");
+    // Whoever changed the plan's own words does not get them applied.
+    save(&warn);
+    let edited = fs::read_to_string(&file).unwrap().replace("\\\"warn\\\"", "\\\"fatal\\\"");
+    assert!(edited.contains("fatal"));
+    fs::write(&file, edited).unwrap();
+    let ran = tree.harden(&["apply", plan, "--yes"]).expect(1);
+    assert!(
+        ran.stderr().contains("the plan is no longer right: other changes would be made now; nothing was changed"),
+        "{ran}"
+    );
+    // One that does not say what made it can't be judged.
+    let mut without: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    without.as_object_mut().unwrap().remove("judged_by");
+    fs::write(&file, without.to_string()).unwrap();
+    let ran = tree.harden(&["apply", plan, "--yes"]).expect(1);
+    assert!(ran.stderr().contains("it does not say which controls made it\n  help: make a new plan"), "{ran}");
+}
+
+#[test]
 fn a_reader_that_goes_away_is_no_failure() {
     let tree = drifted();
     let mut command = command(&["check", "-v", "--root", tree.path().to_str().unwrap()]);

@@ -6,7 +6,7 @@ use crate::apply::journal::{self, Record};
 use crate::apply::sysctl;
 use crate::apply::transaction::after_state;
 use crate::apply::writer::Writer;
-use crate::change::{Action, Activation, Change, Effect, FileImage, Parameter};
+use crate::change::{Change, Effect, FileImage, Parameter};
 use crate::error::{Error, Result};
 use crate::fact::{Fact, FileKind, KernelAudit};
 use crate::file_state::{FileState, Standing};
@@ -200,7 +200,6 @@ pub fn reverse(
         };
         changes.push(Change { id, controls: change.controls.clone(), risk: change.risk, summary, effect });
     }
-    let activations = if changes.is_empty() { Vec::new() } else { activations(transaction, &changes) };
     let plan = Plan {
         schema: plan::SCHEMA.into(),
         tool_version: env!("CARGO_PKG_VERSION").into(),
@@ -208,10 +207,12 @@ pub fn reverse(
         hostname: hostname.to_owned(),
         root: transaction.plan.root.clone(),
         baseline: BaselineRef { ..transaction.plan.baseline.clone() },
+        judged_by: None,
         undoes: Some(transaction.id.clone()),
         fixes: Vec::new(),
         changes,
-        activations,
+        // Decided by the host as it is now: `plan::undo`.
+        activations: Vec::new(),
         withheld: Vec::new(),
     };
     Ok(Reverse { plan, conflicts })
@@ -258,17 +259,4 @@ fn image(state: &FileState) -> FileImage {
         content: state.content.clone(),
         xattrs: Some(state.xattrs.clone()),
     }
-}
-
-/// What the transaction put in force has to be put in force again, now as it was.
-fn activations(transaction: &Transaction, changes: &[Change]) -> Vec<Activation> {
-    let all: Vec<String> = changes.iter().map(|change| change.id.clone()).collect();
-    let again = |activation: &&Activation| !matches!(activation.action, Action::AuditLoad | Action::Sysctl);
-    transaction
-        .plan
-        .activations
-        .iter()
-        .filter(again)
-        .map(|activation| Activation { changes: all.clone(), ..activation.clone() })
-        .collect()
 }

@@ -7,7 +7,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-pub use super::wants::{AttestWant, ContainerWant, HostWant, ImageRule, ImageWant, ParameterWant, SwarmWant, SysctlWant};
+pub use super::wants::{
+    AttestWant, ContainerWant, Given, HostWant, ImageRule, ImageWant, LintLevel, ParameterWant, Policy, ScanSeverity, Size, SwarmWant,
+    SysctlWant,
+};
 use crate::expect::Expect;
 
 /// One requirement.

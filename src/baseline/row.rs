@@ -58,6 +58,9 @@ fn want_mistakes(want: &Want) -> Vec<String> {
         Want::DaemonConfig(_) | Want::File(_) | Want::Socket(_) | Want::AuditState(_) => Vec::new(),
         Want::Sysctl(want) if want.key.is_empty() => vec!["it names no parameter".into()],
         Want::Sysctl(want) => want.key.iter().flat_map(parameter_mistakes).collect(),
+        Want::Image(want) if want.given() != want.rule.takes() => {
+            vec![format!("its rule takes {:?}, the row gives {:?}", want.rule.takes(), want.given())]
+        }
         Want::Host(_) | Want::Container(_) | Want::Image(_) | Want::Swarm(_) | Want::Attest(_) => Vec::new(),
     }
 }

@@ -1,16 +1,16 @@
 //! `harden rollback` and `harden recover`: undo a transaction; finish off one that was cut short.
 
 use crate::apply::state_dir::StateDir;
-use crate::apply::{history, recover};
+use crate::apply::{history, recover, validate};
 use crate::assess::Assessment;
 use crate::baseline::control::Risk;
-use crate::change::Action;
 use crate::cli::{Common, Format};
 use crate::commands::{Ending, apply, open_host, output};
 use crate::error::{Error, Result};
 use crate::fact::Facts;
 use crate::host::Host;
 use crate::observe;
+use crate::plan::undo;
 use crate::report::{Report, RunOutcome};
 
 /// Undoes a transaction, the newest by default.
@@ -28,13 +28,14 @@ pub fn run(common: &Common, id: Option<&str>, yes: bool, force: bool) -> Result<
         return Err(Error::failure(format!("{} was rolled back already, by {by}", transaction.id)).help("harden history"));
     }
     let facts = observe::observe_docker(&host);
-    let reverse = history::reverse(&host.root, transaction, &host.kernel_audit(), force, &facts.host.hostname)?;
+    let mut reverse = history::reverse(&host.root, transaction, &host.kernel_audit(), force, &facts.host.hostname)?;
     for conflict in &reverse.conflicts {
         let left =
             if conflict.left_alone { "left alone" } else { "put back all the same; what it is now is kept in the transaction" };
         output::note(&format!("{} was changed since: {}; {left}", conflict.target, conflict.how));
     }
-    stops_containers(common, &facts, &reverse.plan)?;
+    may_restart(common, &facts, undo::complete(&mut reverse.plan, &facts)?)?;
+    validate::daemon_json(&facts, &reverse.plan)?;
     let assessment = Assessment { findings: Vec::new(), plan: reverse.plan };
     if !yes && !assessment.plan.is_empty() {
         let report = crate::assess::report(&facts, &assessment, None);
@@ -42,6 +43,9 @@ pub fn run(common: &Common, id: Option<&str>, yes: bool, force: bool) -> Result<
         apply::confirm("Undo these changes?")?;
     }
     let mut report = apply::undo(common, &host, &state, &facts, &assessment)?;
+    if let Some(kept) = undo::kept(&assessment.plan, &facts) {
+        output::note(&kept);
+    }
     if !reverse.conflicts.iter().any(|conflict| conflict.left_alone) {
         output::done(&report, common);
         return Ok(Ending::Done);
@@ -61,31 +65,19 @@ pub fn run(common: &Common, id: Option<&str>, yes: bool, force: bool) -> Result<
 }
 
 /// The old configuration may be one without live-restore: then its restart stops what runs.
-fn stops_containers(common: &Common, facts: &Facts, plan: &crate::plan::Plan) -> Result<()> {
-    let restarts =
-        plan.activations.iter().any(|activation| activation.action == Action::DockerRestart && activation.by_hand.is_none());
-    let running = facts.daemon.api.known().and_then(|api| api.containers_running).unwrap_or(0);
-    if !restarts || running == 0 || Risk::from(common.max_risk) == Risk::Disruptive {
+fn may_restart(common: &Common, facts: &Facts, restart: Risk) -> Result<()> {
+    if restart <= common.max_risk.into() {
         return Ok(());
     }
-    let stays = plan.changes.iter().all(|change| match &change.effect {
-        crate::change::Effect::File { path, after, .. } if *path == facts.daemon.config_file => {
-            after.as_ref().is_some_and(|after| {
-                let content = after.content.as_ref().map(|content| content.0.as_slice()).unwrap_or_default();
-                crate::formats::daemon_json::Document::parse(content)
-                    .is_ok_and(|document| document.value().get("live-restore") == Some(&serde_json::Value::Bool(true)))
-            })
+    let what = match (restart, undo::containers(facts)) {
+        (Risk::Disruptive, Some(n)) => {
+            format!("without live-restore, which stops {}", crate::plan::count(n as usize, "running container"))
         }
-        _ => true,
-    });
-    if stays {
-        return Ok(());
-    }
-    Err(Error::failure(format!(
-        "going back restarts dockerd without live-restore, which stops {}; nothing was changed",
-        crate::plan::count(running as usize, "running container")
-    ))
-    .help("allow it with --max-risk disruptive"))
+        (Risk::Disruptive, None) => "and it does not say what runs, so containers may stop".into(),
+        (Risk::Safe | Risk::Restart, _) => "and --max-risk safe forbids that".into(),
+    };
+    Err(Error::failure(format!("going back restarts dockerd {what}; nothing was changed"))
+        .help(format!("allow it with --max-risk {}", crate::assess::name(restart))))
 }
 
 /// Puts back what a run that was cut short had begun.

@@ -145,7 +145,10 @@ fn header(report: &Report, page: &mut Page) -> io::Result<()> {
     let host = &report.host;
     let manager = if host.service_manager == "none" { "no service manager" } else { &host.service_manager };
     let about = match host.root.as_str() {
-        "/" => format!(": {}; {}; {manager}", docker(&host.docker), audit(&host.audit)),
+        "/" => {
+            let audit = audit(&host.audit).map(|audit| format!("; {audit}")).unwrap_or_default();
+            format!(": {}{audit}; {manager}", docker(&host.docker))
+        }
         _ if host.hostname.is_empty() => ": an image tree".into(),
         root => format!(": the image tree {root}"),
     };
@@ -174,7 +177,11 @@ fn docker(docker: &Docker) -> String {
     }
 }
 
-fn audit(audit: &Audit) -> String {
+/// `None` when no control asked.
+fn audit(audit: &Audit) -> Option<String> {
+    if audit.installed.is_none() && audit.enabled.is_none() {
+        return None;
+    }
     let state = match audit.enabled {
         Some(0) => "kernel audit off",
         Some(2) => "kernel audit on, locked until the next boot",
@@ -183,7 +190,8 @@ fn audit(audit: &Audit) -> String {
     };
     let rules = audit.kernel_rules.filter(|_| audit.enabled.is_some_and(|enabled| enabled > 0));
     let rules = rules.map(|count| format!(", {}", counted(count, "rule"))).unwrap_or_default();
-    format!("{state}{rules}{}", if audit.installed { "" } else { ", auditd not installed" })
+    let missing = if audit.installed == Some(false) { ", auditd not installed" } else { "" };
+    Some(format!("{state}{rules}{missing}"))
 }
 
 /// The line to remember: `web-1: 3 not as wanted (1 critical, 2 high; 1 by hand), 12 compliant`.

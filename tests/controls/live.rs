@@ -789,7 +789,10 @@ fn the_host_is_as_wanted() {
     let open: Vec<String> = open(&assessment).iter().map(|finding| format!("{finding:?}")).collect();
     assert!(open.is_empty(), "{}", open.join("\n"));
     let absent = assessment.findings.iter().filter(|finding| finding.status == Status::NotApplicable);
-    assert_eq!(absent.map(|finding| finding.control.as_str()).collect::<Vec<_>>(), [""; 0]);
+    assert_eq!(
+        absent.map(|finding| finding.control.as_str()).filter(|id| !id.starts_with("image-")).collect::<Vec<_>>(),
+        [""; 0]
+    );
     assert_eq!((changes(&assessment), activations(&assessment)), (Vec::new(), Vec::new()));
 }
 

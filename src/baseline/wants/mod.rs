@@ -10,6 +10,6 @@ mod sysctl;
 pub use attest::AttestWant;
 pub use container::ContainerWant;
 pub use host::HostWant;
-pub use image::{ImageRule, ImageWant};
+pub use image::{Given, ImageRule, ImageWant, LintLevel, Policy, ScanSeverity, Size};
 pub use swarm::SwarmWant;
 pub use sysctl::{ParameterWant, SysctlWant};
