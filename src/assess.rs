@@ -8,7 +8,7 @@ use crate::fact::Facts;
 use crate::finding::{Finding, Fix, FixKind, Outcome, Status, Verdict};
 use crate::foresight;
 use crate::formats::audit_rule::Rule;
-use crate::formats::{mask, rules_d, sysctl};
+use crate::formats::{group_file, mask, rules_d, sysctl};
 use crate::kinds::{self, Context, daemon};
 use crate::plan::{self, Folded, Plan};
 use crate::render::diff;
@@ -86,7 +86,9 @@ pub fn assess(baseline: &Baseline, facts: &Facts, limits: &Limits) -> Result<Ass
 }
 
 fn judge<'c>(baseline: &'c Baseline, context: &Context) -> Vec<Verdict<'c>> {
-    baseline.controls.iter().flat_map(|control| kinds::judge(control, context)).collect()
+    let mut verdicts: Vec<_> = baseline.controls.iter().flat_map(|control| kinds::judge(control, context)).collect();
+    kinds::attest::roll_up(baseline, &mut verdicts);
+    verdicts
 }
 
 /// The verdicts to be fixed, and what a restart of dockerd means then.
@@ -313,6 +315,7 @@ fn shown(path: &str, content: &[u8]) -> String {
     let text = String::from_utf8_lossy(content);
     match path.rsplit('/').next().unwrap_or_default() {
         rules_d::OWN_FILE => text.into_owned(),
+        "group" | "gshadow" => group_file::masked(&text),
         _ if path == sysctl::OWN_FILE => text.into_owned(),
         plan::DROP_IN | "config.toml" => text.split_inclusive('\n').map(mask::mask_text).collect(),
         _ => mask::mask(&text),

@@ -62,6 +62,15 @@ pub enum Edit {
     },
     /// Set a parameter of the running kernel.
     SysctlNow(Parameter),
+    /// Take a user out of a group.
+    LeaveGroup {
+        /// /etc/group or /etc/gshadow.
+        file: String,
+        /// The group.
+        group: String,
+        /// The user.
+        user: String,
+    },
     /// Set a setting in harden's own drop-in of a unit.
     DropIn {
         /// The unit.

@@ -296,6 +296,14 @@ pub struct ApiFacts {
     pub data_root: Option<String>,
     /// `/info` `Swarm.LocalNodeState`.
     pub swarm_state: Option<String>,
+    /// `/info` `Swarm.ControlAvailable`: this node is a manager.
+    pub swarm_manager: Option<bool>,
+    /// `/info` `Runtimes`, by name.
+    pub runtimes: Option<Vec<String>>,
+    /// `/info` `DefaultRuntime`.
+    pub default_runtime: Option<String>,
+    /// `/info` `FirewallBackend.Driver` (29.0 and later), such as `iptables`.
+    pub firewall_backend: Option<String>,
     /// `/info` `ContainersRunning`.
     pub containers_running: Option<u64>,
     /// `/info` `RegistryConfig.InsecureRegistryCIDRs` and the index entries that are not secure.

@@ -92,6 +92,14 @@ impl Observer<'_> {
         self.facts.files.get(path)?.known()?.content.as_ref().map(|content| content.0.as_slice())
     }
 
+    /// Looks for what matches a pattern.
+    pub fn glob(&mut self, pattern: &str) {
+        if !self.facts.globs.contains_key(pattern) {
+            let matches = self.host.root.glob(pattern);
+            self.facts.globs.insert(pattern.to_owned(), matches);
+        }
+    }
+
     /// Resolves a place, looking at what that needs.
     pub fn resolve(&mut self, place: &Place) -> Vec<String> {
         match place {

@@ -1,5 +1,6 @@
 //! The only writes to a host, all of them under a journal.
 
+mod account_lock;
 pub mod activate;
 pub mod audit;
 pub mod history;

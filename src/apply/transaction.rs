@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::apply::account_lock;
 use crate::apply::activate;
 use crate::apply::audit as kernel;
 use crate::apply::journal::{Journal, Record, STUCK};
@@ -152,6 +153,7 @@ fn effect(journal: &mut Journal, change: &Change) -> Result<()> {
         Effect::File { path, before, after } => {
             let original = journal.original(&change.id);
             let writer = journal.writer();
+            let _lock = account_lock::take(writer.root(), path)?;
             let rewritten = before.as_ref().map(|before| &before.content) != after.as_ref().map(|after| &after.content);
             match (original, after) {
                 (Some(original), None) => writer.remove(path, original),
@@ -262,6 +264,7 @@ pub fn begun_unrecorded(journal: &Journal, plan: &Plan) -> Vec<String> {
 }
 
 fn undo_file(writer: &Writer, path: &str, before: Option<&FileState>, after: Option<&FileImage>) -> Result<()> {
+    let _lock = account_lock::take(writer.root(), path)?;
     writer.sweep_beside(path)?;
     let found = writer.state(path)?;
     let left = after.map(|after| after_state(before, after));

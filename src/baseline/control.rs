@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use super::wants::{
-    AttestWant, ContainerWant, Given, HostWant, ImageRule, ImageWant, LintLevel, ParameterWant, Policy, ScanSeverity, Size, SwarmWant,
-    SysctlWant,
+    AttestWant, ContainerWant, Given, HostCheck, HostProperty, HostWant, ImageRule, ImageWant, LintLevel, Lowest,
+    ParameterWant, Policy, ScanSeverity, Size, SwarmWant, SysctlWant, Table,
 };
 use crate::expect::Expect;
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::control::{Area, Control, KeyFix, KeyWant, ParameterWant, Want};
+use super::control::{Area, Control, HostCheck, KeyFix, KeyWant, ParameterWant, Want};
 use super::variable::{all_references, is_word};
 use crate::expect::Expect;
 use crate::formats::sysctl::{is_safe, path_of};
@@ -61,7 +61,12 @@ fn want_mistakes(want: &Want) -> Vec<String> {
         Want::Image(want) if want.given() != want.rule.takes() => {
             vec![format!("its rule takes {:?}, the row gives {:?}", want.rule.takes(), want.given())]
         }
-        Want::Host(_) | Want::Container(_) | Want::Image(_) | Want::Swarm(_) | Want::Attest(_) => Vec::new(),
+        Want::Host(want) if want.check.is_empty() => vec!["it checks nothing".into()],
+        Want::Host(want) => want.check.iter().flat_map(check_mistakes).collect(),
+        Want::Attest(want) if want.given.unset().is_none_or(|name| !name.starts_with("attest.")) => {
+            vec!["`given` must be a variable `${attest.NAME}`".into()]
+        }
+        Want::Want::Container(_) | Want::Image(_) | Want::Swarm(_) | Want::Attest(_) => Vec::new(),
     }
 }
 
@@ -98,6 +103,15 @@ fn parameter_mistakes(key: &ParameterWant) -> Vec<String> {
     }
     if key.interfaces && key.names.iter().any(|name| !name.contains(".conf.all.")) {
         found.push(format!("`{all}`: `interfaces` goes with parameters of all interfaces only (….conf.all.…)"));
+    }
+    found
+}
+
+fn check_mistakes(check: &HostCheck) -> Vec<String> {
+    let name = format!("{:?}", check.property);
+    let mut found: Vec<String> = check.expect.iter().filter_map(|expect| expect_mistake(expect, &name)).collect();
+    if check.expect.is_none() && check.allow.is_none() && check.at_least.is_none() && check.at_most.is_none() {
+        found.push(format!("{name} is to be anything"));
     }
     found
 }

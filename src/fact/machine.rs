@@ -42,7 +42,7 @@ pub struct Listener {
     pub address: String,
     /// Its port.
     pub port: u16,
-    /// The process that holds it; `Absent`: the kernel itself.
+    /// The process that holds it; `Absent`: the kernel itself, or one in another pid namespace.
     pub owner: Fact<Owner>,
 }
 

@@ -179,6 +179,19 @@ impl Engine {
         })
     }
 
+    /// Versions of the engine's parts by name, such as `containerd`.
+    pub fn components(&self) -> Fact<BTreeMap<String, String>> {
+        let asked = self.within(self.timeout, self.clone().get("/version")).and_then(|reply| {
+            self.expect_ok("/version", &reply)?;
+            body::components(&reply.body).map_err(|e| self.failed(&format!("GET /version: {e}")))
+        });
+        match asked {
+            Ok(components) => Fact::Known(components),
+            Err(Miss::NoListener) => Fact::Absent,
+            Err(Miss::Failed(why)) => Fact::Unknown(why),
+        }
+    }
+
     /// The process that called `listen` on the socket, as the kernel noted it; `None` when it lives in another pid namespace.
     /// `Absent` when nothing listens. Waits at most `timeout`.
     ///

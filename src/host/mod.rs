@@ -23,7 +23,8 @@ use std::time::Duration;
 
 use crate::apply::journal;
 use crate::error::Result;
-use crate::fact::{ApiFacts, Content, Fact, Facts, HostFacts, KernelAudit, ProcessFact, ServiceManager};
+use crate::fact::{ApiFacts, Content, Fact, Facts, HostFacts, KernelAudit, Login, ProcessFact, ServiceManager};
+use crate::formats;
 use accounts::Accounts;
 use docker::{Answer, Endpoint, Engine, Pending};
 use fs::{Root, Want};
@@ -97,6 +98,30 @@ impl Host {
             selinux_enforcing: if live { machine::selinux() } else { machine::selinux_configured(&self.root) },
             br_netfilter: if live { machine::br_netfilter() } else { Fact::Unknown("an image tree has no kernel".into()) },
             privileged: nix::unistd::geteuid().is_root(),
+        }
+    }
+
+    /// Versions of the engine's parts, as a daemon that is known to run says them.
+    pub fn components(&self) -> Fact<BTreeMap<String, String>> {
+        match &self.endpoint {
+            Some((endpoint, _)) => Engine::new(endpoint.clone(), docker::TIMEOUT).components(),
+            None => Fact::Absent,
+        }
+    }
+
+    /// The accounts of this root's own files; the hashes of their passwords are dropped at once.
+    pub fn logins(&self) -> Fact<Vec<Login>> {
+        let read = |path: &str| match self.root.look(path, Want::CONTENT) {
+            Fact::Known(file) => Fact::Known(file.content.unwrap_or_default().0),
+            Fact::Absent => Fact::Absent,
+            Fact::Unknown(why) => Fact::Unknown(why),
+        };
+        match (read("/etc/passwd"), read("/etc/shadow")) {
+            (Fact::Unknown(why), _) | (Fact::Known(_), Fact::Unknown(why)) => Fact::Unknown(why),
+            (Fact::Absent, _) => Fact::Absent,
+            (Fact::Known(passwd), shadow) => {
+                Fact::Known(formats::accounts::logins(&passwd, shadow.known().map(Vec::as_slice).unwrap_or_default()))
+            }
         }
     }
 

@@ -35,7 +35,7 @@ pub fn observe(want: &SysctlWant, observer: &mut Observer) {
     }
 }
 
-fn running(path: &str, observer: &mut Observer) {
+pub(crate) fn running(path: &str, observer: &mut Observer) {
     if !observer.facts().machine.sysctl.contains_key(path) {
         let value = observer.host().sysctl(path);
         observer.machine_facts().sysctl.insert(path.to_owned(), value);

@@ -21,6 +21,8 @@ pub struct Draft {
     pub settings: Vec<([String; 3], usize)>,
     pub rules: Vec<Rule>,
     pub parameters: Vec<((String, String), usize)>,
+    /// Group and user.
+    pub leavers: Vec<(String, String)>,
     pub allowed: Option<u32>,
     pub uid: Option<u32>,
     pub gid: Option<u32>,
@@ -34,6 +36,7 @@ impl Draft {
             || !self.settings.is_empty()
             || !self.rules.is_empty()
             || !self.parameters.is_empty()
+            || !self.leavers.is_empty()
     }
 }
 
@@ -138,6 +141,13 @@ pub fn collect(
             }
             actions.entry(Action::Sysctl).or_default().push(verdict);
         }
+        Edit::LeaveGroup { file, group, user } => {
+            let leaver = (group.clone(), user.clone());
+            let draft = of(drafts, context, file, verdict);
+            if !draft.leavers.contains(&leaver) {
+                draft.leavers.push(leaver);
+            }
+        }
         Edit::DropIn { unit, setting } => {
             let draft = of(drafts, context, &drop_in_path(unit), verdict);
             match draft.settings.iter().find(|(other, _)| other[..2] == setting[..2]) {
@@ -168,6 +178,9 @@ pub fn summary(draft: &Draft, before: Option<&FileImage>, after: &FileImage) -> 
     }
     if !draft.rules.is_empty() {
         parts.push(format!("add {}", count(draft.rules.len(), "audit rule")));
+    }
+    for (group, user) in &draft.leavers {
+        parts.push(format!("take {user} out of the group {group}"));
     }
     if !draft.parameters.is_empty() {
         parts.push(format!("set {} for the next boot", count(draft.parameters.len(), "kernel parameter")));

@@ -9,7 +9,7 @@ use crate::fact::{Content, Fact, FileFact, FileKind};
 use crate::finding::Verdict;
 use crate::formats::audit_rule::Rule;
 use crate::formats::daemon_json::Document;
-use crate::formats::{rules_d, sysctl, unit_file};
+use crate::formats::{group_file, rules_d, sysctl, unit_file};
 use crate::kinds::effective::ConfigFile;
 use crate::kinds::{Context, next_start};
 use crate::plan::count;
@@ -138,6 +138,12 @@ impl Folding<'_, '_, '_> {
         }
         if !draft.rules.is_empty() {
             return Ok(Some(Content(rules_d::own_file(old, &self.context.rules.of_others(), &draft.rules))));
+        }
+        if !draft.leavers.is_empty() {
+            let without = |bytes: Vec<u8>, (group, user): &(String, String)| {
+                group_file::without(&bytes, group, std::slice::from_ref(user))
+            };
+            return Ok(Some(Content(draft.leavers.iter().fold(old.unwrap_or_default().to_vec(), without))));
         }
         if !draft.parameters.is_empty() {
             let wanted: Vec<_> = draft.parameters.iter().map(|(parameter, _)| parameter.clone()).collect();

@@ -7,9 +7,9 @@ mod image;
 mod swarm;
 mod sysctl;
 
-pub use attest::AttestWant;
+pub use attest::{AttestWant, Table};
 pub use container::ContainerWant;
-pub use host::HostWant;
+pub use host::{HostCheck, HostProperty, HostWant, Lowest};
 pub use image::{Given, ImageRule, ImageWant, LintLevel, Policy, ScanSeverity, Size};
 pub use swarm::SwarmWant;
 pub use sysctl::{ParameterWant, SysctlWant};

@@ -25,7 +25,11 @@ pub fn info(body: &[u8]) -> Result<(ApiFacts, Option<String>), String> {
         logging_driver: info.logging_driver,
         storage_driver: info.driver,
         data_root: info.docker_root_dir,
-        swarm_state: info.swarm.and_then(|swarm| swarm.local_node_state),
+        swarm_state: info.swarm.as_ref().and_then(|swarm| swarm.local_node_state.clone()),
+        swarm_manager: info.swarm.and_then(|swarm| swarm.control_available),
+        runtimes: info.runtimes.map(|runtimes| runtimes.into_keys().collect()),
+        default_runtime: info.default_runtime,
+        firewall_backend: info.firewall_backend.and_then(|backend| backend.driver),
         containers_running: info.containers_running,
         insecure_registries: registries.as_ref().and_then(Registries::insecure),
         registry_mirrors: registries.and_then(|registries| registries.mirrors),
@@ -40,6 +44,24 @@ pub fn bridge_icc(body: &[u8]) -> Result<Option<bool>, String> {
     let network: Network = object(body)?;
     let text = network.options.and_then(|options| options.enable_icc);
     Ok(text.and_then(|text| text.parse().ok()))
+}
+
+/// Reads the body of `/version`: the versions of the engine's parts by name.
+pub fn components(body: &[u8]) -> Result<BTreeMap<String, String>, String> {
+    #[derive(Deserialize, Default)]
+    #[serde(rename_all = "PascalCase", default)]
+    struct Version {
+        components: Vec<Component>,
+    }
+    #[derive(Deserialize, Default)]
+    #[serde(rename_all = "PascalCase", default)]
+    struct Component {
+        name: String,
+        version: String,
+    }
+    let version: Version = object(body)?;
+    let component = |one: Component| (!one.version.is_empty()).then_some((one.name, one.version));
+    Ok(version.components.into_iter().filter_map(component).collect())
 }
 
 /// Reads the body of `/containers/json`: the ids of the running containers. An id is hexadecimal; anything else is none.
@@ -111,6 +133,19 @@ struct Info {
     registry_config: Option<Registries>,
     #[serde(deserialize_with = "lenient")]
     containerd: Option<Containerd>,
+    #[serde(deserialize_with = "lenient")]
+    runtimes: Option<BTreeMap<String, Value>>,
+    #[serde(deserialize_with = "lenient")]
+    default_runtime: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    firewall_backend: Option<FirewallBackend>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default)]
+struct FirewallBackend {
+    #[serde(deserialize_with = "lenient")]
+    driver: Option<String>,
 }
 
 #[derive(Deserialize, Default)]
@@ -118,6 +153,8 @@ struct Info {
 struct Swarm {
     #[serde(deserialize_with = "lenient")]
     local_node_state: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    control_available: Option<bool>,
 }
 
 #[derive(Deserialize, Default)]
