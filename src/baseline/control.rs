@@ -270,6 +270,9 @@ pub struct FileWant {
     /// Group, by name or number.
     #[serde(default)]
     pub group: Option<String>,
+    /// Any of these groups, where they exist; the first one that does is what a fix sets.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub group_one_of: Vec<String>,
     /// Also every directory above, up to the root, must not be writable for others than its owner.
     #[serde(default)]
     pub parents: bool,

@@ -45,7 +45,9 @@ fn want_mistakes(want: &Want) -> Vec<String> {
         Want::Daemon(want) if want.key.is_empty() => vec!["it names no key".into()],
         Want::Daemon(want) => want.key.iter().flat_map(key_mistakes).collect(),
         Want::File(want) if want.paths.is_empty() => vec!["it names no path".into()],
-        Want::File(want) if want.mode_max.is_none() && want.owner.is_none() && want.group.is_none() => {
+        Want::File(want)
+            if want.mode_max.is_none() && want.owner.is_none() && want.group.is_none() && want.group_one_of.is_empty() =>
+        {
             vec!["it asks for neither mode_max nor owner nor group".into()]
         }
         Want::Socket(want) if want.mode_max.is_none() && want.owner.is_none() && want.group_one_of.is_empty() => {
@@ -66,7 +68,7 @@ fn want_mistakes(want: &Want) -> Vec<String> {
         Want::Attest(want) if want.given.unset().is_none_or(|name| !name.starts_with("attest.")) => {
             vec!["`given` must be a variable `${attest.NAME}`".into()]
         }
-        Want::Want::Container(_) | Want::Image(_) | Want::Swarm(_) | Want::Attest(_) => Vec::new(),
+        Want::Container(_) | Want::Image(_) | Want::Swarm(_) | Want::Attest(_) => Vec::new(),
     }
 }
 

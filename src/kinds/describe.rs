@@ -51,6 +51,7 @@ pub fn wanted(want: &Want) -> String {
             let mut parts = vec![places];
             parts.extend(want.owner.iter().map(|owner| format!("owner {owner}")));
             parts.extend(want.group.iter().map(|group| format!("group {group}")));
+            parts.extend((!want.group_one_of.is_empty()).then(|| format!("group {}", want.group_one_of.join(" or "))));
             parts.extend(want.mode_max.iter().map(|mode| format!("mode {:04o} or stricter", mode.0)));
             all(parts)
         }

@@ -16,7 +16,7 @@ pub fn observe(want: &FileWant, observer: &mut Observer) {
     for name in want.owner.iter() {
         observer.user(name);
     }
-    for name in want.group.iter() {
+    for name in want.group.iter().chain(&want.group_one_of) {
         observer.group(name);
     }
     for place in &want.paths {
@@ -107,7 +107,9 @@ pub(crate) struct Wish {
 impl Wish {
     fn of(want: &FileWant, context: &Context) -> Result<Self, String> {
         let uid = want.owner.as_deref().map(|name| user(name, context)).transpose()?;
-        let gids = want.group.as_deref().map(|name| group(name, context)).transpose()?.into_iter().collect();
+        let exists = |name: &&String| !context.facts.groups.get(*name).is_some_and(Fact::is_absent);
+        let names = want.group.iter().chain(want.group_one_of.iter().filter(exists));
+        let gids = names.map(|name| group(name, context)).collect::<Result<_, _>>()?;
         Ok(Self { mode_max: want.mode_max, uid, gids })
     }
 

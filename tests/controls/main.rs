@@ -6,6 +6,7 @@
 mod audit;
 mod daemon;
 mod file;
+mod host;
 mod live;
 mod peers;
 mod socket;
@@ -45,6 +46,16 @@ fn the_tree_is_as_wanted() {
         "audit-watch-run-containerd",
         "audit-watch-containerd-sock",
         "audit-watch-docker-socket",
+        "audit-log-partition",
+        "host-sysctl-ip-forward",
+        "host-sysctl-ip-forward",
+        "host-data-root-partition",
+        "host-kernel-current",
+        "host-mac-enabled",
+        "host-minimal-services",
+        "host-firewall-docker-user",
+        "host-runtime-isolation",
+        "swarm-unlock-key-rotation",
     ];
     assert_eq!(absent, of_a_running_host);
 }
@@ -53,14 +64,20 @@ fn the_tree_is_as_wanted() {
 /// apply.
 #[test]
 fn every_control_has_its_cases() {
-    let broken: BTreeSet<&str> = [audit::BREAKS, daemon::BREAKS, file::BREAKS, socket::BREAKS]
+    let broken: BTreeSet<&str> = [audit::BREAKS, daemon::BREAKS, file::BREAKS, host::BREAKS, socket::BREAKS]
         .into_iter()
         .flatten()
         .map(|case| case.control)
-        .chain(live::LIVE.iter().map(|case| case.control))
+        .chain(live::LIVE.iter().chain(host::LIVE).map(|case| case.control))
+        .chain(host::ATTESTED.map(|(control, ..)| control))
         .collect();
-    let absent: BTreeSet<&str> =
-        [audit::ABSENT, daemon::ABSENT, file::ABSENT, socket::ABSENT].into_iter().flatten().map(|case| case.control).collect();
+    let absent: BTreeSet<&str> = [audit::ABSENT, daemon::ABSENT, file::ABSENT, host::ABSENT, socket::ABSENT]
+        .into_iter()
+        .flatten()
+        .map(|case| case.control)
+        .chain(host::LIVE_ABSENT.iter().map(|(control, ..)| *control))
+        .chain(host::ALWAYS)
+        .collect();
     let all: BTreeSet<&str> = Catalogue::builtin().ids().filter(|id| !id.starts_with("image-")).collect();
     assert_eq!(all.difference(&broken).collect::<Vec<_>>(), [&""; 0], "no case that breaks it");
     assert_eq!(all.difference(&absent).collect::<Vec<_>>(), [&""; 0], "no case in which it does not apply");
@@ -71,13 +88,35 @@ fn every_control_has_its_cases() {
 /// what the program promises.
 #[test]
 fn fixed_by_hand_alone() {
-    let cases = [audit::BREAKS, daemon::BREAKS, file::BREAKS, socket::BREAKS].into_iter().flatten();
-    let cases =
-        cases.map(|case| (case.control, case.findings)).chain(live::LIVE.iter().map(|case| (case.control, case.findings)));
+    let cases = [audit::BREAKS, daemon::BREAKS, file::BREAKS, host::BREAKS, socket::BREAKS].into_iter().flatten();
+    let live = live::LIVE.iter().chain(host::LIVE).map(|case| (case.control, case.findings));
+    let cases = cases.map(|case| (case.control, case.findings)).chain(live);
     let mut by_hand: BTreeSet<&str> = Catalogue::builtin().ids().filter(|id| !id.starts_with("image-")).collect();
     for (control, _) in cases.filter(|(_, findings)| findings.iter().any(table::Expected::is_automatic)) {
         by_hand.remove(control);
     }
-    let expected = ["audit-auditd-running", "daemon-config-valid", "daemon-storage-driver-supported"];
+    let expected = [
+        "audit-auditd-running",
+        "audit-log-partition",
+        "audit-log-rotation",
+        "container-resource-monitoring",
+        "daemon-config-valid",
+        "daemon-storage-driver-supported",
+        "host-data-root-partition",
+        "host-docker-version-current",
+        "host-firewall-docker-user",
+        "host-hardened",
+        "host-kernel-current",
+        "host-mac-enabled",
+        "host-minimal-services",
+        "host-network-monitoring",
+        "host-runtime-isolation",
+        "host-session-timeout",
+        "host-ssh-key-only",
+        "host-ssh-source-restricted",
+        "host-sysctl-ip-forward",
+        "host-unused-accounts",
+        "swarm-unlock-key-rotation",
+    ];
     assert_eq!(by_hand.into_iter().collect::<Vec<_>>(), expected);
 }

@@ -242,6 +242,20 @@ mod tests {
     }
 
     #[test]
+    fn versions_of_the_parts() {
+        let sent = json!({"Version": "28.5.2", "Components": [
+            {"Name": "Engine", "Version": "28.5.2", "Details": {}},
+            {"Name": "containerd", "Version": "v1.7.28"},
+            {"Name": "runc", "Version": ""},
+        ]});
+        let expected =
+            [("Engine", "28.5.2"), ("containerd", "v1.7.28")].map(|(name, version)| (name.to_owned(), version.to_owned()));
+        assert_eq!(components(sent.to_string().as_bytes()), Ok(expected.into()));
+        assert_eq!(components(b"{}"), Ok(BTreeMap::new()));
+        assert!(components(b"[]").is_err());
+    }
+
+    #[test]
     fn a_real_answer() {
         let (facts, version) = info(real().to_string().as_bytes()).unwrap();
         assert_eq!(version.as_deref(), Some("20.10.24+dfsg1"));
@@ -255,6 +269,10 @@ mod tests {
             storage_driver: Some("overlay2".into()),
             data_root: Some("/var/lib/docker".into()),
             swarm_state: Some("inactive".into()),
+            swarm_manager: Some(false),
+            runtimes: None,
+            default_runtime: None,
+            firewall_backend: None,
             containers_running: Some(0),
             insecure_registries: Some(vec!["10.0.0.0/8".into(), "127.0.0.0/8".into(), "reg.example:5000".into()]),
             registry_mirrors: Some(vec!["https://mirror.example/".into()]),
@@ -270,7 +288,13 @@ mod tests {
         sent["Containerd"] = json!({"Address": "/run/containerd/containerd.sock", "Namespaces": {"Containers": "moby"}});
         sent["RegistryConfig"]["Mirrors"] = Value::Null;
         sent["SecurityOptions"] = Value::Null;
+        sent["FirewallBackend"] = json!({"Driver": "nftables", "Info": null});
+        sent["Runtimes"] = json!({"runc": {"path": "runc"}, "runsc": {"path": "/usr/bin/runsc"}});
+        sent["DefaultRuntime"] = json!("runc");
         let facts = read(&sent);
+        assert_eq!(facts.firewall_backend.as_deref(), Some("nftables"));
+        assert_eq!(facts.runtimes, Some(vec!["runc".into(), "runsc".into()]));
+        assert_eq!(facts.default_runtime.as_deref(), Some("runc"));
         assert_eq!(facts.containerd_address.as_deref(), Some("/run/containerd/containerd.sock"));
         assert_eq!(facts.registry_mirrors, Some(vec![]), "Go sends an empty list as null");
         assert_eq!(facts.security_options, Some(vec![]));
@@ -280,15 +304,16 @@ mod tests {
     #[test]
     fn a_bad_field_costs_no_other() {
         let whole = serde_json::to_value(read(&real())).unwrap();
-        for (path, fact) in [
+        for (path, facts) in [
             ("/Debug", "debug"),
             ("/LiveRestoreEnabled", "live_restore"),
             ("/ExperimentalBuild", "experimental"),
             ("/LoggingDriver", "logging_driver"),
             ("/Driver", "storage_driver"),
             ("/DockerRootDir", "data_root"),
-            ("/Swarm", "swarm_state"),
+            ("/Swarm", "swarm_state swarm_manager"),
             ("/Swarm/LocalNodeState", "swarm_state"),
+            ("/Swarm/ControlAvailable", "swarm_manager"),
             ("/ContainersRunning", "containers_running"),
             ("/SecurityOptions", "security_options"),
             ("/RegistryConfig/Mirrors", "registry_mirrors"),
@@ -300,14 +325,14 @@ mod tests {
                 let mut sent = real();
                 *sent.pointer_mut(path).unwrap() = bad.clone();
                 let mut expected = whole.clone();
-                expected[fact] = Value::Null;
+                facts.split(' ').for_each(|fact| expected[fact] = Value::Null);
                 assert_eq!(serde_json::to_value(read(&sent)).unwrap(), expected, "{path} = {bad}");
             }
             let (parent, key) = path.rsplit_once('/').unwrap();
             let mut sent = real();
             sent.pointer_mut(parent).unwrap().as_object_mut().unwrap().remove(key).unwrap();
             let mut expected = whole.clone();
-            expected[fact] = Value::Null;
+            facts.split(' ').for_each(|fact| expected[fact] = Value::Null);
             assert_eq!(serde_json::to_value(read(&sent)).unwrap(), expected, "without {path}");
         }
     }
