@@ -61,7 +61,7 @@ pub struct Common {
     /// The engine's version, where it can't be asked (image trees, `generate`).
     #[arg(long, global = true, value_name = "VERSION", help_heading = "Where to look")]
     pub docker_version: Option<String>,
-    /// Where transactions and originals are kept.
+    /// Where transactions and originals are kept; with --root, within the tree.
     #[arg(long, global = true, value_name = "DIR", default_value = "/var/lib/harden", help_heading = "Where to look")]
     pub state_dir: PathBuf,
     /// Output format.

@@ -5,15 +5,16 @@ use std::path::Path;
 use crate::baseline::Baseline;
 use crate::baseline::control::{Place, SocketOf, Want};
 use crate::error::Result;
-use crate::fact::{Fact, Facts, MachineFacts, UnitFacts};
+use crate::fact::{Fact, Facts, MachineFacts, SwarmFacts, UnitFacts};
 use crate::formats::{exec_start, rules_d, unit_file, unit_path};
 use crate::host::Host;
 use crate::host::fs::Want as Look;
-use crate::kinds::effective::{ConfigFile, DEFAULT_CONFIG_FILE, Effective, INIT_SCRIPT, SERVICE, SOCKET};
+use crate::host::process;
+use crate::kinds::effective::{DEFAULT_CONFIG_FILE, Effective, INIT_SCRIPT, SERVICE, SOCKET};
 use crate::kinds::place::{self, Resolved};
 use crate::kinds::socket::CONTAINERD_CONFIG;
-use crate::kinds::{self, daemon, daemon_config, watch};
-use crate::plan::drop_in_path;
+use crate::kinds::{self, daemon, prerequisites, restart, swarm, watch};
+use crate::plan::{Plan, drop_in_path};
 use crate::reach;
 
 /// Format of saved facts.
@@ -39,6 +40,9 @@ pub fn observe(host: &Host, baseline: &Baseline) -> Result<Facts> {
     for control in &baseline.controls {
         kinds::observe(control, &mut observer);
     }
+    if baseline.controls.iter().any(|control| matches!(control.want, Want::Daemon(_) | Want::DaemonConfig(_))) {
+        prerequisites::observe(&mut observer, Some(baseline));
+    }
     if baseline.controls.iter().any(kinds::needs_audit) {
         watch::observe_rule_paths(&mut observer);
     }
@@ -51,6 +55,14 @@ pub fn observe_docker(host: &Host) -> Facts {
     let mut observer = Observer { host, facts: Facts { schema: SCHEMA.into(), ..Facts::default() }, effective: None };
     observer.machine();
     observer.docker();
+    prerequisites::observe(&mut observer, None);
+    observer.facts
+}
+
+/// Looks further: at what dockerd would need once this plan is applied.
+pub fn observe_after(host: &Host, facts: Facts, plan: &Plan) -> Facts {
+    let mut observer = Observer { host, facts, effective: None };
+    prerequisites::observe_after(&mut observer, plan);
     observer.facts
 }
 
@@ -225,6 +237,12 @@ impl Observer<'_> {
         &mut self.facts.machine
     }
 
+    /// `PATH` of the running dockerd.
+    pub fn search_path(&mut self) {
+        let process = &self.facts.daemon.process;
+        self.facts.daemon.search_path = Some(process.known().map_or(Fact::Absent, |process| process::search_path(process.pid)));
+    }
+
     /// Whether the node is in a swarm, where the API does not tell.
     pub fn swarm_state(&mut self) {
         if self.facts.daemon.api.known().is_some_and(|api| api.swarm_state.is_some()) {
@@ -233,6 +251,27 @@ impl Observer<'_> {
         let (effective, facts) = self.effective();
         let path = format!("{}/{}", effective.data_root(facts), daemon::SWARM_STATE);
         self.stat(&path);
+    }
+
+    /// The swarm, where this node is in one.
+    pub fn swarm(&mut self) {
+        let state = self.facts.daemon.api.known().and_then(|api| api.swarm_state.clone());
+        if !matches!(self.facts.swarm, Fact::Unknown(_)) || state.is_none_or(|state| matches!(state.as_str(), "inactive" | ""))
+        {
+            return;
+        }
+        let (effective, facts) = self.effective();
+        let path = format!("{}/{}", effective.data_root(facts), daemon::SWARM_STATE);
+        self.read(&path);
+        let addresses = match self.facts.files.get(&path) {
+            Some(Fact::Known(file)) => {
+                let content = file.content.as_ref().map(|content| content.0.as_slice()).unwrap_or_default();
+                swarm::addresses(content).map_or_else(|why| Fact::Unknown(format!("{path}: {why}")), Fact::Known)
+            }
+            Some(Fact::Unknown(why)) => Fact::Unknown(why.clone()),
+            _ => Fact::Absent,
+        };
+        self.facts.swarm = Fact::Known(SwarmFacts { addresses, cluster: self.host.cluster() });
     }
 
     fn machine(&mut self) {
@@ -272,11 +311,7 @@ impl Observer<'_> {
         }
         self.facts.daemon.config_at_start = self.host.config_at_start(&self.facts);
         self.effective = None;
-        if let ConfigFile::Parsed(document) = &self.effective().0.file {
-            for (_, path) in daemon_config::files_named(document) {
-                self.stat(&path);
-            }
-        }
+        restart::observe(self);
     }
 
     fn docker_installed(&mut self) -> Fact<String> {

@@ -4,10 +4,10 @@
 
 mod common;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 
-use common::{BASELINES, Entry, Snapshot, Tree, brief, parent, set_immutable};
+use common::{BASELINES, Entry, Ran, Snapshot, Tree, brief, parent, set_immutable};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use serde_json::Value;
@@ -605,7 +605,7 @@ fn only_named_keys(before: &Snapshot, after: &Snapshot, report: &Value) -> Law {
 }
 
 /// A step that fails takes everything back that came before it.
-fn failing_puts_back(tree: &Tree, which: usize) -> Law {
+fn failing_puts_back(tree: &Tree, which: usize, failed: &Cell<usize>) -> Law {
     let args = ["-b", BASELINES[which % BASELINES.len()], "--max-risk", "disruptive"];
     let (_, planned) = tree.json(&[&["plan"][..], &args].concat());
     let targets: Vec<String> = planned["changes"]
@@ -622,19 +622,29 @@ fn failing_puts_back(tree: &Tree, which: usize) -> Law {
     while !tree.exists(&stuck) {
         stuck = parent(&stuck);
     }
-    if !std::fs::metadata(tree.at(&stuck)).is_ok_and(|meta| meta.is_file() || meta.is_dir()) {
+    if std::fs::symlink_metadata(tree.at(&stuck)).is_ok_and(|meta| meta.is_file() || meta.is_dir()) {
+        set_immutable(&tree.at(&stuck), true);
+        let (ran, foreseen) = tree.json(&[&["plan"][..], &args].concat());
+        set_immutable(&tree.at(&stuck), false);
+        let still = foreseen["changes"].as_array().into_iter().flatten().any(|change| change["target"] == stuck.as_str());
+        law!(!still, "{stuck} is immutable, and is planned for: {ran}");
+    }
+    // What nobody can foresee: a call that fails.
+    let (call, number) = (["fchmodat", "renameat"][which % 2], 1 + which / 8 % targets.len());
+    let options = ["-o", "/dev/null", "-e", &format!("trace={call}"), "-e", &format!("inject={call}:error=EIO:when={number}")];
+    let apply = [&["apply", "--yes", "--keep-going", "--format", "json"][..], &args].concat();
+    let before = tree.snapshot();
+    let ran = Ran::of(common::sides::strace(tree, &options, &apply), format!("{call} {number} fails in {apply:?}"));
+    if !ran.stderr().contains("EIO") {
         return Ok(());
     }
-    let before = tree.snapshot();
-    set_immutable(&tree.at(&stuck), true);
-    let (ran, report) = tree.json(&[&["apply", "--yes", "--keep-going"][..], &args].concat());
-    set_immutable(&tree.at(&stuck), false);
-    law!(ran.code == 1, "{stuck} is immutable, and {ran}\n{}", brief(&planned));
+    failed.set(failed.get() + 1);
+    let report = ran.document();
+    law!(ran.code == 1, "{ran}\n{}", brief(&planned));
     law!(ran.stderr().contains("everything was put back"), "{ran}");
     law!(report["failed"] == true && report["changed"] == false, "{ran}");
-    let touched: BTreeSet<String> =
-        targets.iter().flat_map(|target| [target.clone(), parent(target)]).chain(["/var/lib".into()]).collect();
-    let difference = before.timeless(&touched).difference(&tree.snapshot().timeless(&touched));
+    let directories: BTreeSet<String> = targets.iter().map(|target| parent(target)).chain(["/var/lib".into()]).collect();
+    let difference = before.timeless(&directories).difference(&tree.snapshot().timeless(&directories));
     law!(difference.is_empty(), "not put back: {difference:#?}\n{ran}\n{}", brief(&planned));
     // And nothing is in the way of the next run.
     applying(tree, args[1])
@@ -662,9 +672,10 @@ fn guide() {
 
 #[test]
 fn a_failure_in_the_middle_is_put_back() {
-    let which = std::cell::Cell::new(0);
+    let (which, failed) = (Cell::new(0), Cell::new(0));
     on_every_host(|tree| {
         which.set(which.get() + 1);
-        failing_puts_back(tree, which.get())
+        failing_puts_back(tree, which.get(), &failed)
     });
+    assert!(failed.get() * 4 > which.get(), "of {} runs only {} failed", which.get(), failed.get());
 }

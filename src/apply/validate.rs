@@ -157,7 +157,7 @@ mod tests {
             service: None,
         });
         let content = Some(Content(br#"{"debug": false, "userns-remap": "default"}"#.to_vec()));
-        let after = FileImage { kind: FileKind::File, mode: 0o600, uid: 0, gid: 0, content, xattrs: None };
+        let after = FileImage { kind: FileKind::File, mode: 0o600, uid: 0, gid: 0, content, xattrs: None, mtime_ns: None };
         let effect = Effect::File { path: "/etc/docker/daemon.json".into(), before: None, after: Some(after) };
         let risk = crate::baseline::control::Risk::Safe;
         let change = Change { id: "c1".into(), controls: Vec::new(), risk, summary: String::new(), effect };

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 pub use super::wants::{
     AttestWant, ContainerWant, Given, HostCheck, HostProperty, HostWant, ImageRule, ImageWant, LintLevel, Lowest,
-    ParameterWant, Policy, ScanSeverity, Size, SwarmWant, SysctlWant, Table,
+    ParameterWant, Policy, ScanSeverity, Size, SwarmRule, SwarmWant, SysctlWant, Table,
 };
 use crate::expect::Expect;
 
@@ -242,8 +242,6 @@ pub enum DaemonCondition {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Prerequisite {
-    /// The br_netfilter kernel module; without it dockerd refuses icc=false, and from 27 userland-proxy=false.
-    BrNetfilter,
     /// `iptables` is not switched off; dockerd refuses icc=false without it, and without it and the proxy nothing publishes ports.
     Iptables,
     /// SELinux is enforcing.

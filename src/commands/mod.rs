@@ -14,6 +14,8 @@ mod rollback;
 
 pub use output::unreadable;
 
+use std::path::Path;
+
 use clap::CommandFactory;
 
 use crate::baseline::Baseline;
@@ -98,6 +100,10 @@ fn docker_version(common: &Common) -> Result<Option<&str>> {
 fn open_host(common: &Common) -> Result<Host> {
     let state_dir = common.state_dir.to_str().filter(|path| path.starts_with('/'));
     let state_dir = state_dir.ok_or_else(|| Error::usage("--state-dir must be an absolute path"))?;
+    if common.root.as_deref().and_then(|root| root.canonicalize().ok()).as_deref() == Some(Path::new("/")) {
+        let what = "`--root /` is no image tree: it is this host, whose daemon, sockets and kernel would go unseen";
+        return Err(Error::usage(what).help("leave --root out to judge this host"));
+    }
     Host::open(&Access {
         root: common.root.as_deref(),
         docker_host: common.docker_host.as_deref().filter(|url| !url.is_empty()),

@@ -4,13 +4,13 @@ use crate::apply::state_dir::StateDir;
 use crate::apply::{history, recover, validate};
 use crate::assess::Assessment;
 use crate::baseline::control::Risk;
+use crate::change::Action;
 use crate::cli::{Common, Format};
 use crate::commands::{Ending, apply, open_host, output};
 use crate::error::{Error, Result};
-use crate::fact::Facts;
 use crate::host::Host;
 use crate::observe;
-use crate::plan::undo;
+use crate::plan::{Plan, undo};
 use crate::report::{Report, RunOutcome};
 
 /// Undoes a transaction, the newest by default.
@@ -21,10 +21,10 @@ pub fn run(common: &Common, id: Option<&str>, yes: bool, force: bool) -> Result<
     let state_dir = apply::state_dir(common);
     let state = StateDir::lock(&host.root, &state_dir)?;
     recover::unfinished(&host, &state, false, &mut |text| apply::progress(common, text))?;
-    let all = history::list(&host.root, &state_dir)?;
-    let transaction = super::history::find(&all, id)?;
+    let history = history::list(&host.root, &state_dir)?;
+    let (transaction, all) = (super::history::find(&history, id)?, &history.transactions);
     // What a rollback left alone can still be put back by force.
-    if let (history::State::RolledBack(by), false) = (transaction.state(&all), force) {
+    if let (history::State::RolledBack(by), false) = (transaction.state(all), force) {
         return Err(Error::failure(format!("{} was rolled back already, by {by}", transaction.id)).help("harden history"));
     }
     let facts = observe::observe_docker(&host);
@@ -34,7 +34,9 @@ pub fn run(common: &Common, id: Option<&str>, yes: bool, force: bool) -> Result<
             if conflict.left_alone { "left alone" } else { "put back all the same; what it is now is kept in the transaction" };
         output::note(&format!("{} was changed since: {}; {left}", conflict.target, conflict.how));
     }
-    may_restart(common, &facts, undo::complete(&mut reverse.plan, &facts)?)?;
+    let facts = observe::observe_after(&host, facts, &reverse.plan);
+    let restart = undo::complete(&mut reverse.plan, &facts)?;
+    may_restart(common, &reverse.plan, restart)?;
     validate::daemon_json(&facts, &reverse.plan)?;
     let assessment = Assessment { findings: Vec::new(), plan: reverse.plan };
     if !yes && !assessment.plan.is_empty() {
@@ -65,18 +67,16 @@ pub fn run(common: &Common, id: Option<&str>, yes: bool, force: bool) -> Result<
 }
 
 /// The old configuration may be one without live-restore: then its restart stops what runs.
-fn may_restart(common: &Common, facts: &Facts, restart: Risk) -> Result<()> {
+fn may_restart(common: &Common, plan: &Plan, restart: Risk) -> Result<()> {
     if restart <= common.max_risk.into() {
         return Ok(());
     }
-    let what = match (restart, undo::containers(facts)) {
-        (Risk::Disruptive, Some(n)) => {
-            format!("without live-restore, which stops {}", crate::plan::count(n as usize, "running container"))
-        }
-        (Risk::Disruptive, None) => "and it does not say what runs, so containers may stop".into(),
-        (Risk::Safe | Risk::Restart, _) => "and --max-risk safe forbids that".into(),
+    let told = plan.activations.iter().find(|activation| activation.action == Action::DockerRestart);
+    let what = match told.filter(|_| restart == Risk::Disruptive) {
+        Some(activation) => activation.reason.as_str(),
+        None => "restarts dockerd, and --max-risk safe forbids that",
     };
-    Err(Error::failure(format!("going back restarts dockerd {what}; nothing was changed"))
+    Err(Error::failure(format!("going back {what}; nothing was changed"))
         .help(format!("allow it with --max-risk {}", crate::assess::name(restart))))
 }
 

@@ -6,6 +6,7 @@ pub mod argv;
 pub mod audit_cover;
 pub mod audit_rule;
 pub mod auditd_conf;
+pub mod certificate;
 pub mod daemon_json;
 pub mod daemon_keys;
 pub mod daemon_lint;

@@ -8,6 +8,7 @@
 //! [`MAX_BODY`] long, and what cannot be understood is [`Fact::Unknown`].
 
 mod body;
+mod swarm;
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -30,7 +30,7 @@ fn judge_on<'c>(control: &'c Control, want: &AttestWant, context: &Context, toda
         let how = format!("set the variable {name} in the baseline or with --set {name}=…");
         return verdict(control, target, Outcome::Manual(how), "not judged: for how long it counts is not said", desired);
     }
-    let (outcome, observed) = match want.given.value().map(|table| Attestation::of(table)) {
+    let (outcome, observed) = match want.given.value().map(Attestation::of) {
         None => (Outcome::Manual(how(control, want, today, "")), "not attested".to_owned()),
         Some(Err(mistake)) => (Outcome::Manual(how(control, want, today, "again, ")), format!("attested, but {mistake}")),
         Some(Ok(attestation)) => {

@@ -13,6 +13,7 @@ use crate::foresight;
 use crate::formats::daemon_json::Document;
 use crate::formats::daemon_keys;
 use crate::kinds::effective::{ConfigFile, Effective, SERVICE};
+use crate::kinds::restart::Restart;
 use crate::kinds::{Context, next_start};
 use crate::plan::{Plan, activations, drop_in_path};
 use crate::reach;
@@ -46,11 +47,12 @@ pub fn complete(plan: &mut Plan, facts: &Facts) -> Result<Risk> {
         actions.extend(of_dockerd(facts, &context.effective));
     }
     let survive = survive(facts, &context.effective, actions.contains(&Action::DockerReload));
+    let restart = Restart::of(facts, &context.effective, survive);
     let changes: Vec<String> = plan.changes.iter().map(|change| change.id.clone()).collect();
     plan.activations = actions
         .iter()
         .map(|&action| {
-            let (reason, by_hand) = activations::describe(action, facts, survive);
+            let (reason, by_hand) = activations::describe(action, facts, &restart);
             Activation { action, reason, changes: changes.clone(), by_hand }
         })
         .collect();
@@ -60,16 +62,10 @@ pub fn complete(plan: &mut Plan, facts: &Facts) -> Result<Risk> {
             .iter()
             .any(|activation| activation.action == Action::DockerRestart && activation.by_hand.is_none())
         {
-            true if survive || containers(facts) == Some(0) => Risk::Restart,
-            true => Risk::Disruptive,
+            true => restart.risk(),
             false => Risk::Safe,
         },
     )
-}
-
-/// How many containers run; `None` when nobody can tell.
-pub fn containers(facts: &Facts) -> Option<u64> {
-    facts.daemon.api.known().and_then(|api| api.containers_running)
 }
 
 /// Whether dockerd would start with what it would find.

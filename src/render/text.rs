@@ -5,6 +5,7 @@ mod findings;
 
 use std::io::{self, Write};
 use std::os::fd::{AsFd, AsRawFd};
+use std::path::Path;
 
 use crate::baseline::control::Severity;
 use crate::finding::Status;
@@ -129,6 +130,9 @@ pub fn review(report: &Report, view: &View, out: &mut dyn Write) -> io::Result<(
         && (!view.quiet || failed || report.findings.is_empty())
     {
         result(outcome, view, page)?;
+        if let Some(line) = in_the_tree(&report.host.root, outcome).filter(|_| !view.quiet) {
+            page.item(0, plain(""), LABEL, &[plain(line)])?;
+        }
     }
     match next(report, view) {
         Some((command, what)) if !view.quiet => {
@@ -234,6 +238,12 @@ fn result(outcome: &RunOutcome, view: &View, page: &mut Page) -> io::Result<()> 
         }
         _ => Ok(()),
     }
+}
+
+/// An image would be delivered with its originals.
+fn in_the_tree(root: &str, outcome: &RunOutcome) -> Option<String> {
+    let state_dir = Path::new(outcome.originals.as_ref()?).ancestors().nth(2)?;
+    (root != "/").then(|| format!("they are part of the tree; without a way back: rm -r {}", state_dir.display()))
 }
 
 /// The next command to type, and what it does.

@@ -11,5 +11,5 @@ pub use attest::{AttestWant, Table};
 pub use container::ContainerWant;
 pub use host::{HostCheck, HostProperty, HostWant, Lowest};
 pub use image::{Given, ImageRule, ImageWant, LintLevel, Policy, ScanSeverity, Size};
-pub use swarm::SwarmWant;
+pub use swarm::{SwarmRule, SwarmWant};
 pub use sysctl::{ParameterWant, SysctlWant};

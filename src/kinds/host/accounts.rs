@@ -93,7 +93,7 @@ pub fn api_group(check: &HostCheck, context: &Context) -> Vec<Seen> {
     let note = remote(context.facts);
     if members.is_empty() {
         let (shown, evidence) = (format!("{group} has no members"), vec![seen_at]);
-        return vec![Seen::Value(Reading { target: group, value: list([""; 0]), shown, evidence, note, ..Reading::default() })];
+        return vec![Seen::of(Reading { target: group, value: list([""; 0]), shown, evidence, note, ..Reading::default() })];
     }
     let member = |name: &&str| {
         let primary = accounts.is_primary(name, &group);
@@ -104,7 +104,7 @@ pub fn api_group(check: &HostCheck, context: &Context) -> Vec<Seen> {
         let manual =
             primary.then(|| format!("{group} is the primary group of {name}: give it another with `usermod -g GROUP {name}`"));
         let place = if primary { PASSWD } else { GROUP };
-        Seen::Value(Reading {
+        Seen::of(Reading {
             target: (*name).to_owned(),
             value: list([name]),
             shown: format!("in the group {group}, which owns the API socket"),
@@ -149,7 +149,7 @@ pub fn logins(context: &Context) -> Vec<Seen> {
                 Password::Empty => "an empty password, so that anyone gets in",
                 _ => "a password",
             };
-            Seen::Value(Reading {
+            Seen::of(Reading {
                 target: login.name.clone(),
                 value: list([&login.name]),
                 shown: format!("able to log in with {what}"),
@@ -162,7 +162,7 @@ pub fn logins(context: &Context) -> Vec<Seen> {
         .collect();
     match seen.is_empty() {
         false => seen,
-        true => vec![Seen::Value(Reading {
+        true => vec![Seen::of(Reading {
             target: target.into(),
             value: list([""; 0]),
             shown: "none but root's".into(),
@@ -179,5 +179,5 @@ pub fn root_accounts(context: &Context) -> Vec<Seen> {
     };
     let names: Vec<&str> = logins.iter().filter(|login| login.uid == 0).map(|login| login.name.as_str()).collect();
     let shown = if names.is_empty() { "none".into() } else { names.join(", ") };
-    vec![Seen::Value(Reading { target: target.into(), value: list(&names), shown, ..Reading::default() })]
+    vec![Seen::of(Reading { target: target.into(), value: list(&names), shown, ..Reading::default() })]
 }

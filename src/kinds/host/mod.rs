@@ -74,7 +74,7 @@ pub fn judge<'c>(control: &'c Control, want: &HostWant, context: &Context) -> Ve
 /// What a property turned out to be.
 pub(crate) enum Seen {
     /// Its value.
-    Value(Reading),
+    Value(Box<Reading>),
     /// Nothing here that it speaks of: target and reason.
     Nothing(String, String),
     /// It could not be seen: target and reason.
@@ -103,6 +103,10 @@ pub(crate) struct Reading {
 }
 
 impl Seen {
+    pub(crate) fn of(reading: Reading) -> Self {
+        Seen::Value(Box::new(reading))
+    }
+
     fn judge<'c>(self, control: &'c Control, check: &HostCheck) -> Verdict<'c> {
         match self {
             Seen::Nothing(target, reason) => not_applicable(control, target, reason),

@@ -55,7 +55,7 @@ pub fn listeners(context: &Context) -> Vec<Seen> {
     }
     if ports.is_empty() {
         let reading = Reading { target, value: list([""; 0]), shown: "none".into(), ..Reading::default() };
-        return vec![Seen::Value(reading)];
+        return vec![Seen::of(reading)];
     }
     ports.sort_by_key(|(_, listeners)| (listeners[0].port, listeners[0].protocol.clone()));
     ports.into_iter().map(port).collect()
@@ -84,7 +84,7 @@ fn port((name, listeners): (String, Vec<&Listener>)) -> Seen {
     let manual =
         format!("stop and disable what listens there, have it listen on 127.0.0.1, or add {name} to allowed_host_listeners");
     let desired = Some("closed, or among allowed_host_listeners".to_owned());
-    Seen::Value(Reading {
+    Seen::of(Reading {
         value: list([&name]),
         target: name,
         shown,
@@ -121,7 +121,7 @@ pub fn docker_user_rules(check: &HostCheck, context: &Context) -> Seen {
             note: Some("egress_policy is external: what filters elsewhere was not looked at".into()),
             ..Reading::default()
         };
-        return Seen::Value(reading);
+        return Seen::of(reading);
     }
     let chains = match chains(DOCKER_USER, context) {
         Ok(chains) => chains,
@@ -142,20 +142,14 @@ pub fn docker_user_rules(check: &HostCheck, context: &Context) -> Seen {
             return nothing("dockerd does not run; it makes the chain as it starts");
         }
         let shown = "not there".to_owned();
-        return Seen::Value(Reading { target: DOCKER_USER.into(), value: Some(0.into()), shown, ..Reading::default() });
+        return Seen::of(Reading { target: DOCKER_USER.into(), value: Some(0.into()), shown, ..Reading::default() });
     };
     let shown = match (chain.rules, chain.filtering) {
         (_, 0) => "there, and lets everything pass".to_owned(),
         (rules, filtering) => format!("there, with {filtering} of {rules} that filter"),
     };
     let evidence = vec![seen(chain)];
-    Seen::Value(Reading {
-        target: DOCKER_USER.into(),
-        value: Some(chain.filtering.into()),
-        shown,
-        evidence,
-        ..Reading::default()
-    })
+    Seen::of(Reading { target: DOCKER_USER.into(), value: Some(chain.filtering.into()), shown, evidence, ..Reading::default() })
 }
 
 fn seen(chain: &Chain) -> String {
@@ -199,7 +193,7 @@ pub fn ip_forward(context: &Context) -> Seen {
         }
         _ => None,
     };
-    Seen::Value(Reading {
+    Seen::of(Reading {
         target,
         value: Some(Value::from(running.as_str())),
         shown: running,
@@ -226,5 +220,5 @@ pub fn forward_policy(context: &Context) -> Seen {
         (false, false) => "let pass, unless a rule drops them",
         (false, true) => "let pass: no chain filters them",
     };
-    Seen::Value(Reading { target, value: Some(drops.into()), shown: shown.into(), evidence, ..Reading::default() })
+    Seen::of(Reading { target, value: Some(drops.into()), shown: shown.into(), evidence, ..Reading::default() })
 }

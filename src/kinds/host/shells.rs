@@ -55,5 +55,5 @@ pub fn timeout(context: &Context) -> Seen {
         Some(seconds) if !readonly => (None, format!("{seconds} s, and every user can change it")),
         Some(seconds) => (Some(seconds.into()), format!("{seconds} s")),
     };
-    Seen::Value(Reading { target, value, shown, evidence, ..Reading::default() })
+    Seen::of(Reading { target, value, shown, evidence, ..Reading::default() })
 }

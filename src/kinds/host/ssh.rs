@@ -96,7 +96,7 @@ pub fn keyword(check: &HostCheck, context: &Context) -> Seen {
     let manual = format!(
         "set {name} in {place}, check it with `sshd -t`, and keep a session open while you reload sshd: who can't log in with a key is locked out"
     );
-    Seen::Value(Reading {
+    Seen::of(Reading {
         target: name.into(),
         value: Some(Value::from(value.as_str())),
         shown: words.clone(),
@@ -141,7 +141,7 @@ pub fn sources(context: &Context) -> Seen {
         ["anywhere"] => "from anywhere: neither AllowUsers nor the packet filter limits it".to_owned(),
         from => format!("from {}", from.join(", ")),
     };
-    Seen::Value(Reading { target, value: list(&from), shown, evidence, ..Reading::default() })
+    Seen::of(Reading { target, value: list(&from), shown, evidence, ..Reading::default() })
 }
 
 /// Why it can't be told whether something else than sshd limits who connects.

@@ -72,7 +72,7 @@ pub fn own_filesystem(check: &HostCheck, context: &Context) -> Seen {
     let mut evidence =
         vec![format!("/proc/self/mountinfo: {} is on device {}, / on {}", mount.point, mount.device, root.device)];
     evidence.extend((real != path).then(|| format!("{path} is {real}")));
-    Seen::Value(Reading { target: path, value: Some(own.into()), shown, evidence, ..Reading::default() })
+    Seen::of(Reading { target: path, value: Some(own.into()), shown, evidence, ..Reading::default() })
 }
 
 /// Where the engine keeps its data, without the directory of a user namespace.
@@ -118,7 +118,7 @@ pub fn auditd(check: &HostCheck, context: &Context) -> Seen {
     };
     let manual =
         format!("set {name} in {place}, then have auditd read it: `auditctl --signal reload`, or `service auditd reload`");
-    Seen::Value(Reading {
+    Seen::of(Reading {
         target: name.into(),
         value,
         shown,

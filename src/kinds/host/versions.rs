@@ -88,7 +88,7 @@ pub fn release(check: &HostCheck, context: &Context) -> Vec<Seen> {
         packaged.then(|| "a package of a distribution may hold the fixes under an old number; its tracker tells".into()),
     );
     let value = too_old.is_none() && below.is_none();
-    vec![Seen::Value(Reading {
+    vec![Seen::of(Reading {
         target: component.into(),
         value: Some(value.into()),
         shown: version,
@@ -129,7 +129,7 @@ pub fn running_kernel(check: &HostCheck, context: &Context) -> Seen {
     };
     let value = !newer && below_is_none(check, running);
     let evidence = vec![format!("uname -r: {running}"), format!("installed: {}", installed.join(", "))];
-    Seen::Value(Reading {
+    Seen::of(Reading {
         target,
         value: Some(value.into()),
         shown: running.clone(),
@@ -216,7 +216,7 @@ pub fn mac(context: &Context) -> Seen {
     };
     let mut evidence = vec![shown_fact("AppArmor", apparmor), shown_fact("SELinux", selinux)];
     evidence.extend(options.map(|options| format!("/info SecurityOptions: {}", options.join(" "))));
-    Seen::Value(Reading { target, value: Some(value.into()), shown, evidence, manual, ..Reading::default() })
+    Seen::of(Reading { target, value: Some(value.into()), shown, evidence, manual, ..Reading::default() })
 }
 
 pub fn default_runtime(check: &HostCheck, context: &Context) -> Seen {
@@ -242,7 +242,7 @@ pub fn default_runtime(check: &HostCheck, context: &Context) -> Seen {
         };
     };
     let evidence = runtimes.into_iter().map(|all| format!("/info Runtimes: {all}")).collect();
-    Seen::Value(Reading {
+    Seen::of(Reading {
         target,
         value: Some((runtime == required).into()),
         shown: runtime.clone(),
