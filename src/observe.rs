@@ -1,5 +1,6 @@
 //! Observing: fills [`Facts`] for a baseline. It only reads, and looks at each thing once, however many controls ask.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use crate::baseline::Baseline;
@@ -31,7 +32,7 @@ const DOCKERD: [&str; 4] =
 
 /// Looks at a host through the eyes of a baseline.
 pub fn observe(host: &Host, baseline: &Baseline) -> Result<Facts> {
-    let mut observer = Observer { host, facts: Facts { schema: SCHEMA.into(), ..Facts::default() }, effective: None };
+    let mut observer = Observer::new(host);
     observer.machine();
     observer.docker();
     if baseline.controls.iter().any(kinds::needs_audit) {
@@ -52,7 +53,7 @@ pub fn observe(host: &Host, baseline: &Baseline) -> Result<Facts> {
 
 /// Looks at the machine and dockerd only.
 pub fn observe_docker(host: &Host) -> Facts {
-    let mut observer = Observer { host, facts: Facts { schema: SCHEMA.into(), ..Facts::default() }, effective: None };
+    let mut observer = Observer::new(host);
     observer.machine();
     observer.docker();
     prerequisites::observe(&mut observer, None);
@@ -61,7 +62,7 @@ pub fn observe_docker(host: &Host) -> Facts {
 
 /// Looks further: at what dockerd would need once this plan is applied.
 pub fn observe_after(host: &Host, facts: Facts, plan: &Plan) -> Facts {
-    let mut observer = Observer { host, facts, effective: None };
+    let mut observer = Observer { facts, ..Observer::new(host) };
     prerequisites::observe_after(&mut observer, plan);
     observer.facts
 }
@@ -71,9 +72,21 @@ pub struct Observer<'h> {
     host: &'h Host,
     facts: Facts,
     effective: Option<Effective>,
+    /// The unit directories that are there: most are not, and nothing need be looked for below those.
+    unit_dirs: Option<Vec<&'static str>>,
+    /// The drop-ins for all units of a type (`service`), or why they can't be known.
+    drop_ins_by_type: BTreeMap<String, Result<Listing, String>>,
 }
 
-impl Observer<'_> {
+/// Directories and the names in them.
+type Listing = Vec<(String, Vec<String>)>;
+
+impl<'h> Observer<'h> {
+    fn new(host: &'h Host) -> Self {
+        let facts = Facts { schema: SCHEMA.into(), ..Facts::default() };
+        Observer { host, facts, effective: None, unit_dirs: None, drop_ins_by_type: BTreeMap::new() }
+    }
+
     /// What was seen so far.
     pub fn facts(&self) -> &Facts {
         &self.facts
@@ -159,7 +172,8 @@ impl Observer<'_> {
 
     fn find_unit(&mut self, name: &str) -> Fact<UnitFacts> {
         let mut fragment = None;
-        for path in unit_path::fragments(name) {
+        let dirs = self.unit_dirs();
+        for path in unit_path::fragments(&dirs, name) {
             match self.read(&path) {
                 Some(b"") => return Fact::Absent,
                 Some(_) => {
@@ -177,14 +191,10 @@ impl Observer<'_> {
             }
         }
         let Some(fragment) = fragment else { return Fact::Absent };
-        let mut listing = Vec::new();
-        for dir in unit_path::drop_in_dirs(name) {
-            match self.host.root.list(&dir) {
-                Fact::Known(names) => listing.push((dir, names)),
-                Fact::Absent => {}
-                Fact::Unknown(why) => return Fact::Unknown(why),
-            }
-        }
+        let listing = match self.drop_ins(&dirs, name) {
+            Ok(listing) => listing,
+            Err(why) => return Fact::Unknown(why),
+        };
         let drop_ins = match self.readable(unit_path::order(&listing)) {
             Ok(drop_ins) => drop_ins,
             Err(why) => return Fact::Unknown(why),
@@ -212,6 +222,47 @@ impl Observer<'_> {
         };
         let problems = merged.problems.iter().map(ToString::to_string).collect();
         Fact::Known(UnitFacts { fragment, drop_ins, environment_files, problems })
+    }
+
+    /// The unit directories that are there, each under one name only: `/lib` is often a link to `/usr/lib`.
+    fn unit_dirs(&mut self) -> Vec<&'static str> {
+        if self.unit_dirs.is_none() {
+            let mut seen = BTreeSet::new();
+            let there = |dir: &&'static str| match self.host.root.look(dir, Look::Stat) {
+                Fact::Absent => false,
+                Fact::Known(found) => seen.insert((found.dev, found.ino)),
+                // Whoever looks below it learns why.
+                Fact::Unknown(_) => true,
+            };
+            self.unit_dirs = Some(unit_path::SEARCH.iter().copied().filter(there).collect());
+        }
+        self.unit_dirs.clone().unwrap_or_default()
+    }
+
+    /// The directories that hold drop-ins of a unit, and the names in them.
+    fn drop_ins(&mut self, dirs: &[&str], name: &str) -> Result<Listing, String> {
+        let mut listing = self.list_all(unit_path::drop_in_dirs(dirs, name))?;
+        let kind = name.rsplit_once('.').map_or("", |(_, kind)| kind);
+        if !self.drop_ins_by_type.contains_key(kind) {
+            let by_type = self.list_all(unit_path::type_dirs(dirs, name));
+            self.drop_ins_by_type.insert(kind.to_owned(), by_type);
+        }
+        if let Some(by_type) = self.drop_ins_by_type.get(kind) {
+            listing.extend(by_type.clone()?);
+        }
+        Ok(listing)
+    }
+
+    fn list_all(&self, dirs: Vec<String>) -> Result<Listing, String> {
+        let mut listing = Vec::new();
+        for dir in dirs {
+            match self.host.root.list(&dir) {
+                Fact::Known(names) => listing.push((dir, names)),
+                Fact::Absent => {}
+                Fact::Unknown(why) => return Err(why),
+            }
+        }
+        Ok(listing)
     }
 
     /// Those of the paths that are files; an error when one can't be read: it may say anything.

@@ -883,3 +883,19 @@ fn a_drop_in_that_wins_is_left_to_its_owner() {
     tree.harden(&["apply", "--yes"]).expect(0);
     assert!(tree.text("/etc/systemd/system/docker.socket.d/zz-harden.conf").contains("SocketMode=0640\n"));
 }
+
+#[test]
+fn what_is_not_there_is_looked_for_once() {
+    let tree = Tree::host();
+    let log = tree.at("/strace.log");
+    let ran = common::sides::strace(&tree, &["-e", "trace=openat2", "-o", log.to_str().unwrap()], &["check", "-b", "guide"]);
+    assert_eq!(ran.status.code(), Some(2), "{}", String::from_utf8_lossy(&ran.stderr));
+    let text = fs::read_to_string(&log).unwrap();
+    let opened = |path: &str| text.lines().filter(|line| line.contains(path)).count();
+    for dir in ["/run/systemd/transient", "/usr/local/lib/systemd/system", "/etc/systemd/system.control", "/lib/systemd/system"]
+    {
+        // One look at the directory tells that nothing is below it.
+        assert_eq!(opened(&format!("\"{dir}")), 1, "{dir}: {text}");
+    }
+    assert_eq!(opened("\"/usr/lib/systemd/system/service.d\""), 1, "{text}");
+}

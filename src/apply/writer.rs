@@ -24,13 +24,21 @@ pub struct Writer<'r> {
     root: &'r Root,
     /// Whether to stage files without a name; false in tests of the other way.
     unnamed: bool,
+    /// Whether the directory may be one that others can change: the user chose it, and nothing trusts what lies there.
+    anywhere: bool,
 }
 
 impl<'r> Writer<'r> {
     /// Only a journal makes one: every write must be on record before it happens.
     #[allow(dead_code)]
     pub(crate) fn new(root: &'r Root) -> Self {
-        Writer { root, unnamed: true }
+        Writer { root, unnamed: true, anywhere: false }
+    }
+
+    /// For a file of the user's own in a directory of their choice, such as a baseline; nothing of the host, so no journal. It is
+    /// written in a group's directory, too; never through a link that others could have planted.
+    pub(crate) fn for_own_file(root: &'r Root) -> Self {
+        Writer { root, unnamed: true, anywhere: true }
     }
 
     /// The file system that is written.
@@ -51,9 +59,13 @@ impl<'r> Writer<'r> {
     /// others can change a directory on the way, or a system call failed.
     pub fn replace(&self, path: &str, before: Option<&FileState>, content: &[u8], meta: &Meta) -> Result<()> {
         let target = Target::find(self.root, path)?;
-        target.refuse_weak_way()?;
+        if !self.anywhere {
+            target.refuse_weak_way()?;
+        }
         let dir = target.open_dir_to_change()?;
-        sweep(&dir).map_err(|errno| target.os_error("clean up beside it", errno))?;
+        if !self.anywhere {
+            sweep(&dir).map_err(|errno| target.os_error("clean up beside it", errno))?;
+        }
         let Some(before) = before else {
             target.refuse_taken()?;
             let staged = self.stage(&target, &dir, content, &meta.over(new_state(FileKind::File)))?;

@@ -32,7 +32,7 @@ fn mode(mode: u32) -> Meta {
 }
 
 fn writers(root: &Root) -> [Writer<'_>; 2] {
-    [Writer::new(root), Writer { root, unnamed: false }]
+    [Writer::new(root), Writer { unnamed: false, ..Writer::new(root) }]
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The catalogue, the built-in baselines and the loader as a whole.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use proptest::prelude::*;
@@ -218,38 +218,6 @@ mod catalogue {
 
 mod builtin {
     use super::*;
-
-    /// `essential` watches the files of which a change equals root, and needs the rules to load.
-    const BEYOND: [&str; 6] = [
-        "audit-watch-dockerd",
-        "audit-watch-etc-docker",
-        "audit-watch-daemon-json",
-        "audit-watch-docker-service",
-        "audit-watch-docker-socket-unit",
-        "audit-rules-loadable",
-    ];
-
-    #[test]
-    fn members_are_those_of_the_profile_table() {
-        let table = include_str!("../../tests/data/profiles.tsv");
-        let mut profiles: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-        for line in table.lines().skip(1) {
-            let columns: Vec<&str> = line.split('\t').collect();
-            profiles.entry(columns[0]).or_default().insert(columns[2]);
-        }
-        for name in builtin_names() {
-            let baseline = load(name, &[]).unwrap();
-            let exist: BTreeSet<&str> = Catalogue::builtin().ids().collect();
-            let mut expected: BTreeSet<&str> = profiles[name].intersection(&exist).copied().collect();
-            if baseline.chain[0] == "essential" {
-                expected.extend(BEYOND);
-                // The guide's one row of important files is two here: not all have the same mode.
-                expected.extend((name == "guide").then_some("host-critical-secret-perms"));
-            }
-            assert_eq!(ids(&baseline), expected, "{name}");
-        }
-        assert_eq!(profiles.len(), builtin_names().count());
-    }
 
     #[test]
     fn essential_never_restarts_more_than_dockerd() {

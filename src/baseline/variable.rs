@@ -66,6 +66,11 @@ pub enum Form {
 }
 
 impl Variable {
+    /// What its value must be, in words.
+    pub fn expected(&self) -> &'static str {
+        self.form.map_or(self.kind.expected(), Form::expected)
+    }
+
     /// Whether the value is one that this variable can take; else what was expected.
     pub fn accept(&self, value: &Value) -> Result<(), String> {
         let fits = match self.kind {

@@ -11,6 +11,7 @@ mod output;
 mod plan;
 pub mod prompt;
 mod rollback;
+mod save;
 
 pub use output::unreadable;
 
@@ -68,8 +69,8 @@ fn dispatch(cli: Cli) -> Result<Ending> {
         Some(Command::History { id, prune }) => history::run(common, id.as_deref(), prune),
         Some(Command::Recover) => rollback::recover(common),
         Some(Command::Generate { artifact, merge }) => generate::run(common, artifact, merge.as_deref()),
-        Some(Command::Baseline { command }) => baseline::run(common, &command),
-        Some(Command::Explain { control }) => explain::run(common, &control),
+        Some(Command::Baseline { command }) => baseline::run(common, &command, cli.dry_run),
+        Some(Command::Explain { name }) => explain::run(common, &name),
         Some(Command::Completions { shell }) => {
             clap_complete::generate(shell, &mut Cli::command(), "harden", &mut std::io::stdout());
             Ok(Ending::Done)

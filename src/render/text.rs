@@ -98,6 +98,14 @@ fn terminal_width(out: impl AsFd) -> Option<usize> {
     (!failed).then_some(usize::from(size.ws_col))
 }
 
+/// Writes a unified diff by itself.
+///
+/// # Errors
+/// Only those of `out`.
+pub fn diff(diff: &str, view: &View, out: &mut dyn Write) -> io::Result<()> {
+    changes::diff(diff, 0, &mut Page::new(out, view.color, view.width))
+}
+
 /// Writes the review of a report.
 ///
 /// # Errors
