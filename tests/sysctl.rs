@@ -63,6 +63,11 @@ h() { command=$1; shift; \"$HARDEN\" $command -b $T/b.toml --state-dir $T/state 
 show() { for name in all default lo; do
   for key in accept_redirects secure_redirects send_redirects accept_source_route; do
     printf '%s' \"$(cat /proc/sys/net/ipv4/conf/$name/$key)\"; done; printf ' '; done; echo; }
+# A new network namespace begins with what the machine has just now.
+for name in all default lo; do
+  for key in accept_redirects secure_redirects send_redirects; do echo 1 >/proc/sys/net/ipv4/conf/$name/$key; done
+  echo 1 >/proc/sys/net/ipv6/conf/$name/accept_redirects; echo 0 >/proc/sys/net/ipv4/conf/$name/accept_source_route; done
+echo 1 >/proc/sys/net/ipv4/conf/default/accept_source_route; echo 1 >/proc/sys/net/ipv4/conf/lo/accept_source_route
 ";
 
 #[test]

@@ -7,7 +7,7 @@ use crate::baseline::control::{AttestWant, Control, Table, Want};
 use crate::baseline::{Baseline, Catalogue};
 use crate::finding::{Outcome, Verdict};
 use crate::kinds::describe::Description;
-use crate::kinds::{Context, not_applicable, unknown, verdict};
+use crate::kinds::{Context, docker_missing, not_applicable, unknown, verdict};
 
 /// One verdict: attested, attested once and no longer, or not.
 pub fn judge<'c>(control: &'c Control, want: &AttestWant, context: &Context) -> Vec<Verdict<'c>> {
@@ -17,6 +17,9 @@ pub fn judge<'c>(control: &'c Control, want: &AttestWant, context: &Context) -> 
 
 fn judge_on<'c>(control: &'c Control, want: &AttestWant, context: &Context, today: Date) -> Verdict<'c> {
     let target = "attestation";
+    if let Some(outcome) = docker_missing(context.facts) {
+        return verdict(control, target, outcome, "", "");
+    }
     if want.swarm_manager {
         match manager(context) {
             Ok(true) => {}
@@ -52,7 +55,6 @@ fn manager(context: &Context) -> Result<bool, String> {
     use crate::fact::Fact;
     let facts = context.facts;
     match &facts.daemon.api {
-        _ if facts.daemon.installed.is_absent() => Ok(false),
         Fact::Known(api) => match (api.swarm_state.as_deref(), api.swarm_manager) {
             (Some("active"), Some(manager)) => Ok(manager),
             (Some("active"), None) => Err("the engine does not say whether this node is a manager".into()),

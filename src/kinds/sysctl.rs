@@ -139,7 +139,7 @@ impl Boot {
 
 /// One verdict a parameter.
 pub fn judge<'c>(control: &'c Control, want: &SysctlWant, context: &Context) -> Vec<Verdict<'c>> {
-    if let Some(outcome) = docker_missing(context.facts).filter(|_| want.docker) {
+    if let Some(outcome) = docker_missing(context.facts) {
         let target = want.key.first().and_then(|key| key.names.first()).cloned().unwrap_or_default();
         return vec![verdict(control, target, outcome, "", "")];
     }

@@ -10,9 +10,6 @@ use crate::expect::Expect;
 pub struct SysctlWant {
     /// The parameters.
     pub key: Vec<ParameterWant>,
-    /// Only where Docker is installed.
-    #[serde(default)]
-    pub docker: bool,
 }
 
 /// Kernel parameters that are to be alike.

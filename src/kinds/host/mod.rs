@@ -17,7 +17,7 @@ use crate::change::Edit;
 use crate::expect::plain;
 use crate::finding::{Outcome, Verdict};
 use crate::kinds::describe::Description;
-use crate::kinds::{Context, not_applicable, unknown, verdict};
+use crate::kinds::{Context, docker_missing, not_applicable, unknown, verdict};
 use crate::observe::Observer;
 
 /// Looks at what the control needs.
@@ -46,6 +46,10 @@ pub fn observe(want: &HostWant, observer: &mut Observer) {
 
 /// One verdict a thing that was seen.
 pub fn judge<'c>(control: &'c Control, want: &HostWant, context: &Context) -> Vec<Verdict<'c>> {
+    if let Some(outcome) = docker_missing(context.facts) {
+        let target = want.check.first().map(|check| words(check.property).0).unwrap_or_default();
+        return vec![verdict(control, target, outcome, "", "")];
+    }
     let mut verdicts = Vec::new();
     for check in &want.check {
         let seen = match check.property {

@@ -2,7 +2,6 @@
 
 use serde_json::Value;
 
-use super::versions::without_docker;
 use super::{Reading, Seen, list, of};
 use crate::baseline::control::{HostCheck, HostProperty};
 use crate::fact::{Chain, Fact, Listener};
@@ -98,9 +97,6 @@ fn port((name, listeners): (String, Vec<&Listener>)) -> Seen {
 /// The chains, where this is a host that runs Docker with its rules in the packet filter.
 fn chains<'c>(target: &str, context: &'c Context) -> Result<&'c Vec<Chain>, Seen> {
     let facts = context.facts;
-    if let Some(seen) = without_docker(target, facts) {
-        return Err(seen);
-    }
     if !facts.host.live {
         return Err(Seen::Nothing(target.into(), "an image tree has no kernel".into()));
     }
@@ -113,7 +109,7 @@ fn chains<'c>(target: &str, context: &'c Context) -> Result<&'c Vec<Chain>, Seen
 
 pub fn docker_user_rules(check: &HostCheck, context: &Context) -> Seen {
     let facts = context.facts;
-    if of(check) == Some("external") && facts.daemon.installed.known().is_some() {
+    if of(check) == Some("external") {
         let reading = Reading {
             target: DOCKER_USER.into(),
             value: Some(1.into()),
@@ -164,9 +160,6 @@ fn seen(chain: &Chain) -> String {
 pub fn ip_forward(context: &Context) -> Seen {
     let target = "net.ipv4.ip_forward".to_owned();
     let facts = context.facts;
-    if let Some(seen) = without_docker(&target, facts) {
-        return seen;
-    }
     if !facts.host.live {
         return Seen::Nothing(target, "an image tree has no kernel, and dockerd switches it on as it starts".into());
     }

@@ -3,10 +3,9 @@
 use super::{Reading, Seen, of};
 use crate::baseline::control::{HostCheck, HostProperty};
 use crate::fact::{Fact, Facts};
-use crate::finding::Outcome;
 use crate::formats::floors;
 use crate::formats::release::{Release, flavour, natural};
-use crate::kinds::{Context, docker_missing};
+use crate::kinds::Context;
 use crate::observe::Observer;
 
 /// Where kernels are installed: the image of each, and the list of its modules.
@@ -32,20 +31,8 @@ pub fn observe(property: HostProperty, observer: &mut Observer) {
     }
 }
 
-/// Docker is not there, or it can't be told, for this target.
-pub fn without_docker(target: &str, facts: &Facts) -> Option<Seen> {
-    docker_missing(facts).map(|outcome| match outcome {
-        Outcome::NotApplicable(reason) => Seen::Nothing(target.into(), reason),
-        Outcome::Unknown(reason) => Seen::Unknown(target.into(), reason),
-        _ => Seen::Unknown(target.into(), "it can't be told whether Docker is installed".into()),
-    })
-}
-
 pub fn release(check: &HostCheck, context: &Context) -> Vec<Seen> {
     let (facts, component) = (context.facts, of(check).unwrap_or("docker"));
-    if let Some(seen) = without_docker(component, facts) {
-        return vec![seen];
-    }
     let version = match (component, &facts.machine.components) {
         ("docker", _) => facts.daemon.version.clone(),
         // Only a running daemon tells of its parts.
@@ -188,7 +175,7 @@ pub fn mac(context: &Context) -> Seen {
         return Seen::Unknown(target, why);
     }
     let options = match &facts.daemon.api {
-        _ if on.is_empty() || facts.daemon.installed.is_absent() => None,
+        _ if on.is_empty() => None,
         Fact::Known(api) => api.security_options.as_ref(),
         Fact::Unknown(why) => return Seen::Unknown(target, format!("whether dockerd uses {} can't be told: {why}", on[0].0)),
         Fact::Absent => {
@@ -222,9 +209,6 @@ pub fn mac(context: &Context) -> Seen {
 pub fn default_runtime(check: &HostCheck, context: &Context) -> Seen {
     let facts = context.facts;
     let target = "default-runtime".to_owned();
-    if let Some(seen) = without_docker(&target, facts) {
-        return seen;
-    }
     let api = facts.daemon.api.known();
     let runtimes = api.and_then(|api| api.runtimes.as_ref()).map(|all| all.join(", "));
     let Some(required) = of(check) else {
