@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-pub use build::BuildFacts;
+pub use build::{BuildFacts, ContextFact, DockerfileFact, IgnoreFact};
 pub use container::ContainerFacts;
 pub use image::ImageFacts;
 pub use machine::{Chain, Listener, Login, MachineFacts, Owner, Password};
@@ -353,6 +353,8 @@ pub struct ApiFacts {
     pub registry_mirrors: Option<Vec<String>>,
     /// `/info` `Containerd.Address` (25.0 and later).
     pub containerd_address: Option<String>,
+    /// `/info` `Plugins.Authorization`; it goes on naming plugins that a reload has dropped.
+    pub authorization_plugins: Option<Vec<String>>,
     /// `/info` `CgroupDriver`.
     pub cgroup_driver: Option<String>,
     /// Whether images and containers are kept by containerd's snapshotters (`/info` `DriverStatus`), not by a storage driver.

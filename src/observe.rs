@@ -1,20 +1,20 @@
 //! Observing: fills [`Facts`] for a baseline. It only reads, and looks at each thing once, however many controls ask.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::baseline::Baseline;
-use crate::baseline::control::{Place, SocketOf, Want};
+use crate::baseline::control::{ImageRule, Place, SocketOf, Want};
 use crate::error::Result;
-use crate::fact::{Fact, Facts, MachineFacts, SwarmFacts, UnitFacts};
+use crate::fact::{Fact, Facts, MachineFacts, ServiceManager, SwarmFacts, UnitFacts};
 use crate::formats::{exec_start, rules_d, unit_file, unit_path};
 use crate::host::Host;
 use crate::host::fs::Want as Look;
 use crate::host::process;
-use crate::kinds::effective::{DEFAULT_CONFIG_FILE, Effective, INIT_SCRIPT, SERVICE, SOCKET};
+use crate::kinds::effective::{self, DEFAULT_CONFIG_FILE, Effective, INIT_SCRIPT, SERVICE, SOCKET};
 use crate::kinds::place::{self, Resolved};
 use crate::kinds::socket::CONTAINERD_CONFIG;
-use crate::kinds::{self, daemon, prerequisites, restart, swarm, watch};
+use crate::kinds::{self, daemon, prerequisites, restart, supervisor, swarm, unit, watch};
 use crate::plan::{Plan, drop_in_path};
 use crate::reach;
 
@@ -65,6 +65,25 @@ pub fn observe_after(host: &Host, facts: Facts, plan: &Plan) -> Facts {
     let mut observer = Observer { facts, ..Observer::new(host) };
     prerequisites::observe_after(&mut observer, plan);
     observer.facts
+}
+
+/// Finds dockerd as it runs now (its unit, its process, its configuration and where it listens), without asking it.
+pub fn find_docker(host: &Host) -> Facts {
+    let mut observer = Observer::new(host);
+    observer.machine();
+    observer.find_dockerd();
+    observer.facts
+}
+
+/// Looks at Dockerfiles and their build contexts, and at nothing of the host.
+pub fn observe_build(dockerfiles: &[PathBuf], context: Option<&Path>, baseline: &Baseline) -> Result<Facts> {
+    let unwanted = baseline.controls.iter().filter_map(|control| match &control.want {
+        Want::Image(want) if want.rule == ImageRule::Dockerignore => Some(want.look_for.as_slice()),
+        _ => None,
+    });
+    let unwanted: Vec<String> = unwanted.flatten().cloned().collect();
+    let build = crate::host::build::read(dockerfiles, context, &unwanted)?;
+    Ok(Facts { schema: SCHEMA.into(), build: Some(build), ..Facts::default() })
 }
 
 /// What was looked at so far, and the way to look further.
@@ -191,6 +210,9 @@ impl<'h> Observer<'h> {
             }
         }
         let Some(fragment) = fragment else { return Fact::Absent };
+        if self.facts.host.service_manager == ServiceManager::Systemd {
+            self.stat(unit::MADE_AS_UNITS_ARE_READ);
+        }
         let listing = match self.drop_ins(&dirs, name) {
             Ok(listing) => listing,
             Err(why) => return Fact::Unknown(why),
@@ -331,30 +353,8 @@ impl<'h> Observer<'h> {
 
     /// dockerd: its unit, its process, its configuration, its API.
     fn docker(&mut self) {
-        self.unit(SERVICE);
-        let unit_flags = self.effective().0.unit.as_ref().map(|(_, flags)| {
-            (flags.config_file.clone(), flags.get("pidfile").and_then(|path| path.as_str().map(str::to_owned)))
-        });
-        let (unit_config, pidfile) = unit_flags.unwrap_or_default();
-        if self.facts.units.get(SERVICE).is_some_and(Fact::is_absent) {
-            self.stat(INIT_SCRIPT);
-        }
-        // With docker.socket systemd may be the one who listens, whatever the flags say: a connection would start Docker.
-        self.unit(SOCKET);
-        let activated = self.effective().0.socket_activated() || !matches!(self.facts.units.get(SOCKET), Some(Fact::Absent));
-        let daemon = self.host.find_dockerd(pidfile.as_deref(), activated);
-        let pending = self.host.ask_engine(&daemon);
-        self.facts.daemon.process = daemon;
-        self.effective = None;
-        let running_config = self.effective().0.running.as_ref().map(|flags| flags.config_file.clone());
-        let config = running_config.unwrap_or(unit_config);
-        let config = config.unwrap_or_else(|| DEFAULT_CONFIG_FILE.into());
-        if !config.starts_with('/') {
-            let why = format!("dockerd was started with the relative path --config-file {config}; give it an absolute one");
-            self.facts.files.insert(config.clone(), Fact::Unknown(why));
-        }
-        self.read(&config);
-        self.facts.daemon.config_file = config;
+        self.find_dockerd();
+        let pending = self.host.ask_engine(&self.facts.daemon.process);
         self.facts.daemon.installed = self.docker_installed();
         (self.facts.daemon.api, self.facts.daemon.version) = pending.wait();
         if let Some(version) = &self.host.docker_version {
@@ -363,6 +363,47 @@ impl<'h> Observer<'h> {
         self.facts.daemon.config_at_start = self.host.config_at_start(&self.facts);
         self.effective = None;
         restart::observe(self);
+    }
+
+    /// dockerd's unit, process and configuration file, and the socket to ask it at.
+    fn find_dockerd(&mut self) {
+        self.unit(SERVICE);
+        let init = !effective::starts_units(&self.facts);
+        if init || self.facts.units.get(SERVICE).is_some_and(Fact::is_absent) {
+            self.stat(INIT_SCRIPT);
+        }
+        // With docker.socket systemd may be the one who listens, whatever the flags say: a connection would start Docker.
+        self.unit(SOCKET);
+        // Where it would be, had it been started by its unit.
+        let config = self.effective().0.unit.as_ref().and_then(|(_, flags)| flags.config_file.clone());
+        self.read_config(config.unwrap_or_else(|| DEFAULT_CONFIG_FILE.into()));
+        let (effective, facts) = self.effective();
+        let has_unit = !matches!(facts.units.get(SOCKET), Some(Fact::Absent));
+        let activated = effective.socket_activated() || (has_unit && effective::starts_units(facts));
+        let sockets = if activated { Vec::new() } else { effective.docker_sockets(facts) };
+        let pidfile = effective.configured("pidfile").and_then(|path| path.as_str().map(str::to_owned));
+        self.facts.daemon.process = self.host.find_dockerd(pidfile.as_deref(), &sockets);
+        self.effective = None;
+        if let Some(flags) = &self.effective().0.running {
+            let config = flags.config_file.clone();
+            self.read_config(config.unwrap_or_else(|| DEFAULT_CONFIG_FILE.into()));
+        }
+        let (effective, facts) = self.effective();
+        let sockets = effective.listening_sockets(facts);
+        self.host.dockerd_listens_on(&sockets);
+        if init {
+            supervisor::observe(self);
+        }
+    }
+
+    fn read_config(&mut self, path: String) {
+        if !path.starts_with('/') {
+            let why = format!("dockerd was started with the relative path --config-file {path}; give it an absolute one");
+            self.facts.files.insert(path.clone(), Fact::Unknown(why));
+        }
+        self.read(&path);
+        self.facts.daemon.config_file = path;
+        self.effective = None;
     }
 
     fn docker_installed(&mut self) -> Fact<String> {
@@ -419,7 +460,7 @@ impl<'h> Observer<'h> {
     /// Files that a fix would write, and the directories above them: their present state is part of the plan.
     fn targets_of_fixes(&mut self, baseline: &Baseline) {
         let mut targets: Vec<String> =
-            baseline.controls.iter().filter_map(|control| self.target_of_fix(&control.want)).collect();
+            baseline.controls.iter().flat_map(|control| self.targets_of_fix(&control.want)).collect();
         targets.sort();
         targets.dedup();
         for target in targets {
@@ -449,16 +490,20 @@ impl<'h> Observer<'h> {
         Path::new(path).ancestors().skip(1).filter_map(Path::to_str).for_each(|dir| self.stat(dir));
     }
 
-    fn target_of_fix(&self, want: &Want) -> Option<String> {
+    fn targets_of_fix(&self, want: &Want) -> Vec<String> {
         match want {
-            Want::Daemon(_) => Some(self.facts.daemon.config_file.clone()),
-            Want::Watch(_) => self.facts.audit.installed.known().map(|_| format!("{RULES_DIR}/{}", rules_d::OWN_FILE)),
-            Want::Unit(want) => Some(drop_in_path(&want.unit)),
-            Want::Socket(want) if want.of == SocketOf::Docker => Some(drop_in_path(SOCKET)),
-            Want::Socket(_) => Some(CONTAINERD_CONFIG.into()),
-            Want::DaemonConfig(_) | Want::File(_) | Want::AuditState(_) => None,
-            Want::Sysctl(_) => Some(crate::formats::sysctl::OWN_FILE.into()),
-            Want::Host(_) | Want::Container(_) | Want::Image(_) | Want::Swarm(_) | Want::Attest(_) => None,
+            Want::Daemon(_) => vec![self.facts.daemon.config_file.clone(), drop_in_path(SERVICE)],
+            Want::DaemonConfig(_) => vec![drop_in_path(SERVICE)],
+            Want::Watch(_) => match self.facts.audit.installed {
+                Fact::Known(_) => vec![format!("{RULES_DIR}/{}", rules_d::OWN_FILE)],
+                Fact::Absent | Fact::Unknown(_) => Vec::new(),
+            },
+            Want::Unit(want) => vec![drop_in_path(&want.unit)],
+            Want::Socket(want) if want.of == SocketOf::Docker => vec![drop_in_path(SOCKET), drop_in_path(SERVICE)],
+            Want::Socket(_) => vec![CONTAINERD_CONFIG.into()],
+            Want::File(_) | Want::AuditState(_) => Vec::new(),
+            Want::Sysctl(_) => vec![crate::formats::sysctl::OWN_FILE.into()],
+            Want::Host(_) | Want::Container(_) | Want::Image(_) | Want::Swarm(_) | Want::Attest(_) => Vec::new(),
         }
     }
 }

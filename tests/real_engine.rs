@@ -93,6 +93,7 @@ fn what_the_daemon_says() {
         insecure_registries: Some(vec!["127.0.0.0/8".into(), "reg.example:5000".into()]),
         registry_mirrors: Some(vec!["https://mirror.example/".into()]),
         containerd_address: None,
+        authorization_plugins: Some(Vec::new()),
         cgroup_driver: Some(client("{{.CgroupDriver}}")),
         snapshotter: Some(false),
         bridge_icc: Some(false),

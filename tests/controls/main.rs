@@ -6,6 +6,7 @@
 mod audit;
 mod daemon;
 mod file;
+mod flags;
 mod host;
 mod live;
 mod peers;
@@ -101,7 +102,6 @@ fn fixed_by_hand_alone() {
         "audit-log-partition",
         "audit-log-rotation",
         "container-resource-monitoring",
-        "daemon-config-valid",
         "daemon-storage-driver-supported",
         "host-data-root-partition",
         "host-docker-version-current",
