@@ -250,7 +250,8 @@ impl<'r> Journal<'r> {
                 let state = originals.get(&change.id).cloned().flatten();
                 Some(Original { change: change.id.clone(), path: path.clone(), mtime_ns, state })
             }
-            Effect::AuditKernel { .. } => None,
+            // What was before is in the plan.
+            Effect::AuditKernel { .. } | Effect::Container { .. } => None,
         });
         let document = OriginalsDocument { schema: SCHEMA.into(), files: files.collect() };
         self.write("plan.json", plan)?;

@@ -7,7 +7,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-pub use super::wants::{AttestWant, ContainerWant, HostWant, ImageRule, ImageWant, SwarmWant, SysctlWant};
+pub use super::wants::{
+    AttestWant, ContainerCondition, ContainerFix, ContainerProperty, ContainerWant, HostWant, ImageRule, ImageWant, Recreate, Selector, SwarmWant,
+    SysctlWant, Update,
+};
 use crate::expect::Expect;
 
 /// One requirement.
@@ -124,7 +127,7 @@ pub enum Want {
     /// A property of the machine.
     Host(HostWant),
     /// Properties of containers.
-    Container(ContainerWant),
+    Container(Box<ContainerWant>),
     /// Properties of images, or of a Dockerfile.
     Image(ImageWant),
     /// A property of the swarm.

@@ -7,6 +7,7 @@
 mod catalogue;
 pub mod control;
 mod layer;
+mod matching;
 mod nearest;
 mod params;
 mod resolve;

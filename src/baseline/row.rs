@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::control::{Area, Control, KeyFix, KeyWant, Want};
+use super::control::{Area, ContainerProperty, ContainerWant, Control, KeyFix, KeyWant, Want};
 use super::variable::{all_references, is_word};
 use crate::expect::Expect;
 
@@ -55,8 +55,25 @@ fn want_mistakes(want: &Want) -> Vec<String> {
         Want::Watch(want) if want.paths.is_empty() => vec!["it names no path".into()],
         Want::Watch(want) => perms_mistake(&want.perms).into_iter().collect(),
         Want::DaemonConfig(_) | Want::File(_) | Want::Socket(_) | Want::AuditState(_) => Vec::new(),
-        Want::Sysctl(_) | Want::Host(_) | Want::Container(_) | Want::Image(_) | Want::Swarm(_) | Want::Attest(_) => Vec::new(),
+        Want::Container(want) => container_mistakes(want),
+        Want::Sysctl(_) | Want::Host(_) | Want::Image(_) | Want::Swarm(_) | Want::Attest(_) => Vec::new(),
     }
+}
+
+fn container_mistakes(want: &ContainerWant) -> Vec<String> {
+    let nothing = want.expect == Expect::default() && want.no_more_than.is_none();
+    let all = matches!(want.property, ContainerProperty::Stopped | ContainerProperty::StoppedDays);
+    let mut found = Vec::new();
+    if nothing {
+        found.push("it expects nothing".into());
+    }
+    if want.wanted.trim().is_empty() {
+        found.push("`wanted` is empty".into());
+    }
+    if all && (want.no_more_than.is_none() || want.expect != Expect::default()) {
+        found.push("a count of containers has a bound, no_more_than, and nothing else".into());
+    }
+    found
 }
 
 fn key_mistakes(key: &KeyWant) -> Vec<String> {

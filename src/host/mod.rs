@@ -3,6 +3,7 @@
 pub mod accounts;
 pub(crate) mod advice;
 pub mod audit;
+pub mod container;
 pub mod docker;
 pub mod exec;
 pub mod fs;
@@ -21,7 +22,7 @@ use std::time::Duration;
 
 use crate::apply::journal;
 use crate::error::Result;
-use crate::fact::{ApiFacts, Content, Fact, Facts, HostFacts, KernelAudit, ProcessFact, ServiceManager};
+use crate::fact::{ApiFacts, ContainerFacts, Content, Fact, Facts, HostFacts, KernelAudit, ProcessFact, ServiceManager};
 use accounts::Accounts;
 use docker::{Answer, Endpoint, Engine, Pending};
 use fs::{Root, Want};
@@ -139,6 +140,27 @@ impl Host {
             Some((endpoint, _)) => Engine::new(endpoint.clone(), docker::TIMEOUT).running_containers(),
             None => Ok(BTreeMap::new()),
         }
+    }
+
+    /// All containers, with the kernel's truth about those that run; see [`Engine::containers`].
+    pub fn containers(&self, daemon: &Fact<ProcessFact>) -> Fact<Vec<ContainerFacts>> {
+        let Some((endpoint, _)) = &self.endpoint else { return Fact::Absent };
+        let seen = match Engine::new(endpoint.clone(), docker::TIMEOUT).containers() {
+            Fact::Known(seen) => seen,
+            Fact::Absent => return Fact::Absent,
+            Fact::Unknown(why) => return Fact::Unknown(why),
+        };
+        let side = container::HostSide::new(daemon.known().map(|process| process.pid));
+        let with_kernel = |(facts, pid): (ContainerFacts, i64)| {
+            let kernel = if pid > 0 { side.container(&facts.id, pid) } else { Fact::Absent };
+            ContainerFacts { kernel, ..facts }
+        };
+        Fact::Known(seen.into_iter().map(with_kernel).collect())
+    }
+
+    /// A client of the engine, where there is one to ask.
+    pub fn engine(&self) -> Option<Engine> {
+        self.endpoint.as_ref().map(|(endpoint, _)| Engine::new(endpoint.clone(), docker::TIMEOUT))
     }
 
     /// Whether the daemon answers.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::change::{Action, Edit, FileImage};
+use crate::change::{Action, ContainerLimits, Edit, FileImage};
 use crate::error::{Error, Result};
 use crate::finding::Verdict;
 use crate::formats::audit_rule::Rule;
@@ -26,6 +26,18 @@ pub struct Draft {
     pub verdicts: Vec<usize>,
 }
 
+/// Everything that is wished for one container.
+#[derive(Default)]
+pub struct ContainerDraft {
+    pub target: String,
+    pub before: ContainerLimits,
+    pub after: ContainerLimits,
+    pub verdicts: Vec<usize>,
+}
+
+/// Containers by their ids.
+pub type Containers = BTreeMap<String, ContainerDraft>;
+
 impl Draft {
     pub fn has_content(&self) -> bool {
         !self.json.is_empty() || !self.toml.is_empty() || !self.settings.is_empty() || !self.rules.is_empty()
@@ -46,6 +58,7 @@ pub fn collect(
     context: &Context,
     drafts: &mut BTreeMap<String, Draft>,
     kernel: &mut Vec<(Rule, usize)>,
+    containers: &mut Containers,
     actions: &mut BTreeMap<Action, Vec<usize>>,
 ) -> Result<()> {
     // By their real paths: what two names lead to is one file, and one change.
@@ -118,6 +131,15 @@ pub fn collect(
                 None => draft.settings.push((setting.clone(), verdict)),
             }
             actions.entry(Action::SystemdReload).or_default().push(verdict);
+        }
+        Edit::Container { id, target, before, after } => {
+            let draft = containers.entry(id.clone()).or_insert_with(|| ContainerDraft { target: target.clone(), ..Default::default() });
+            let other = draft.verdicts.first().copied();
+            let merged = draft.before.merge(before).and_then(|()| draft.after.merge(after));
+            if let Err(what) = merged {
+                return Err(opposite(other.unwrap_or(verdict), format!("{what} of {target}")));
+            }
+            draft.verdicts.push(verdict);
         }
         Edit::Activate(action) => actions.entry(*action).or_default().push(verdict),
     }

@@ -119,11 +119,12 @@ pub fn fold(
 ) -> Result<Folded> {
     let mut drafts: BTreeMap<String, Draft> = BTreeMap::new();
     let mut kernel: Vec<(Rule, usize)> = Vec::new();
+    let mut containers = draft::Containers::new();
     let mut actions: BTreeMap<Action, Vec<usize>> = BTreeMap::new();
     for &index in chosen {
         let Outcome::Fixable(edits) = &verdicts[index].outcome else { continue };
         for edit in edits {
-            draft::collect(edit, index, verdicts, context, &mut drafts, &mut kernel, &mut actions)?;
+            draft::collect(edit, index, verdicts, context, &mut drafts, &mut kernel, &mut containers, &mut actions)?;
         }
     }
 
@@ -161,6 +162,7 @@ pub fn fold(
         withheld.push(Withheld { target: context.facts.daemon.config_file.clone(), reason });
     }
     folding.kernel_rules(kernel);
+    folding.containers(containers);
     let activations = folding.activations(&actions);
 
     let Folding { changes, changes_of, withheld_of, .. } = folding;

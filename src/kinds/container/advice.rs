@@ -1,0 +1,64 @@
+//! What to tell whoever makes a container: the flags, or the lines of the file, that would be different.
+
+use crate::baseline::control::{Recreate, Update};
+use crate::fact::{ContainerFacts, Owner};
+
+/// How to make the container anew; `offending` are the things that are not as wanted.
+pub fn recreate(recreate: &Recreate, container: &ContainerFacts, offending: &[String]) -> String {
+    let note = recreate.note.as_ref().map(|note| format!("; {note}")).unwrap_or_default();
+    let what = match &container.owner {
+        Owner::Nobody => format!("create it anew: {}", delta(recreate, offending)),
+        Owner::Compose { project, service } => {
+            let lines = quoted(&expanded(&recreate.compose, offending));
+            format!("in the compose file of {project}, service {service}: {lines}; then docker compose up -d {service}")
+        }
+        Owner::Swarm { service } => match expanded(&recreate.service, offending).join(" ") {
+            flags if flags.is_empty() => format!("it is a task of the service {service}: create the service anew without it"),
+            flags => format!("it is a task of a service: docker service update {flags} {service}"),
+        },
+        Owner::Kubernetes { pod } => format!("Kubernetes makes it: change the specification of the pod {pod}"),
+    };
+    format!("{what}{note}")
+}
+
+/// The difference in flags of `docker run`.
+pub fn delta(recreate: &Recreate, offending: &[String]) -> String {
+    let part = |word: &str, flags: &[String]| {
+        let flags = expanded(flags, offending);
+        (!flags.is_empty()).then(|| format!("{word} {}", quoted(&flags)))
+    };
+    let parts: Vec<String> = part("without", &recreate.without).into_iter().chain(part("with", &recreate.with)).collect();
+    format!("docker run {}", parts.join(" and "))
+}
+
+/// A text by hand, with the container's name and what is not as wanted in it.
+pub fn filled(text: &str, container: &ContainerFacts, offending: &[String]) -> String {
+    text.replace("{name}", &container.name).replace("{image}", &container.image).replace("{each}", &offending.join(", "))
+}
+
+/// What has to be written down elsewhere for a live fix to last.
+pub fn lasting(update: &Update, owner: &Owner) -> Option<String> {
+    match owner {
+        Owner::Compose { project, service } => Some(format!(
+            "docker compose makes it anew without the fix, unless service {service} of {project} says `{}`",
+            update.compose
+        )),
+        Owner::Nobody | Owner::Swarm { .. } | Owner::Kubernetes { .. } => None,
+    }
+}
+
+/// Lines with `{each}` in them once for each thing.
+fn expanded(lines: &[String], offending: &[String]) -> Vec<String> {
+    let mut all: Vec<String> = Vec::new();
+    for line in lines {
+        match line.contains("{each}") {
+            true => all.extend(offending.iter().map(|each| line.replace("{each}", each))),
+            false => all.push(line.clone()),
+        }
+    }
+    all
+}
+
+fn quoted(words: &[String]) -> String {
+    words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,1 @@
+//! Every property, looked at on containers that differ in one thing.
