@@ -13,7 +13,7 @@ use super::catalogue::Catalogue;
 use super::control::{ContainerFix, ContainerWant, Recreate, Selector};
 use super::nearest::did_you_mean;
 use super::variable::{Values, fill, references};
-use crate::expect::plain;
+use crate::expect::{Expect, plain};
 
 /// The variable that holds the tables.
 pub(super) const MATCH: &str = "container.match";
@@ -65,17 +65,18 @@ pub(super) fn resolve(written: &ContainerWant, vars: &Values) -> serde_json::Res
 fn one(written: &ContainerWant, vars: &Values) -> serde_json::Result<ContainerWant> {
     let mut want = written.clone();
     (want.expect, want.unset) = filled(&written.expect, vars)?;
+    if !want.unset.is_empty() {
+        want.expect = Expect::default();
+    }
     // A bound whose variable is not set is no bound; a control that asks for nothing else has nothing to judge by.
     let (bound, unset) = filled(&written.no_more_than, vars)?;
     want.no_more_than = if unset.is_empty() { bound } else { None };
-    if want.no_more_than.is_none() && written.expect == crate::expect::Expect::default() {
+    if want.no_more_than.is_none() && written.expect == Expect::default() {
         want.unset.extend(unset);
     }
     want.exempt = filled(&written.exempt, vars)?.0;
     want.exempt.retain(|name| references(name).is_empty());
-    let mut wanted = Value::String(written.wanted.clone());
-    fill(&mut wanted, vars);
-    want.wanted = plain(&wanted);
+    want.wanted = text_of(&written.wanted, vars);
     want.fix = match &written.fix {
         ContainerFix::Manual(text) => ContainerFix::Manual(text_of(text, vars)),
         ContainerFix::Recreate(recreate) => ContainerFix::Recreate(Recreate {
@@ -88,6 +89,7 @@ fn one(written: &ContainerWant, vars: &Values) -> serde_json::Result<ContainerWa
         ContainerFix::Update(update) => {
             let (mut filled, unset) = filled(update, vars)?;
             filled.unset = unset;
+            (filled.service, filled.compose) = (text_of(&update.service, vars), text_of(&update.compose, vars));
             ContainerFix::Update(drop_unset(filled))
         }
     };
@@ -108,11 +110,14 @@ fn drop_unset(mut update: super::control::Update) -> super::control::Update {
         update.unset.clear();
     } else {
         update.unset.remove("container.memory_swap");
+        if update.unset.contains("container.cpus") {
+            update.unset.remove("container.cpu_shares");
+        }
     }
     update
 }
 
-/// Lines with their variables: a list makes a line for each element, one that is not set none.
+/// Lines with their variables: a list makes a line for each element, and `…` stands for one that is not set.
 fn lines(lines: &[String], vars: &Values) -> Vec<String> {
     let mut filled = Vec::new();
     for line in lines {
@@ -122,19 +127,18 @@ fn lines(lines: &[String], vars: &Values) -> Vec<String> {
                 Some(Value::Array(elements)) => {
                     filled.extend(elements.iter().map(|element| line.replace(&format!("${{{name}}}"), &plain(element))));
                 }
-                Some(_) => filled.push(text_of(line, vars)),
-                None => {}
+                _ => filled.push(text_of(line, vars)),
             },
-            [] => filled.push(line.clone()),
-            names if names.iter().all(|name| vars.contains_key(*name)) => filled.push(text_of(line, vars)),
-            _ => {}
+            _ => filled.push(text_of(line, vars)),
         }
     }
     filled
 }
 
 fn text_of(text: &str, vars: &Values) -> String {
-    let mut value = Value::String(text.into());
+    let unset: Vec<String> = references(text).into_iter().filter(|name| !vars.contains_key(*name)).map(|name| format!("${{{name}}}")).collect();
+    let known = unset.iter().fold(text.to_owned(), |text, reference| text.replace(reference, "…"));
+    let mut value = Value::String(known);
     fill(&mut value, vars);
     plain(&value)
 }

@@ -209,8 +209,9 @@ impl HostSide {
     }
 
     fn weighs_block_io(&self, group: &str) -> Option<bool> {
+        // Of the older hierarchy the engine takes the first name only, whatever runc would do with the second.
         let (dir, files): (_, &[&str]) = match self.dir(group, "blkio") {
-            Some(dir) => (dir, &["blkio.weight", "blkio.bfq.weight"]),
+            Some(dir) => (dir, &["blkio.weight"]),
             None => (self.dir(group, "")?, &["io.weight", "io.bfq.weight"]),
         };
         Some(files.iter().any(|file| dir.join(file).exists()))

@@ -5,6 +5,7 @@ use crate::fact::{ContainerFacts, Owner};
 
 /// How to make the container anew; `offending` are the things that are not as wanted.
 pub fn recreate(recreate: &Recreate, container: &ContainerFacts, offending: &[String]) -> String {
+    let recreate = &as_made(recreate, container);
     let note = recreate.note.as_ref().map(|note| format!("; {note}")).unwrap_or_default();
     let what = match &container.owner {
         Owner::Nobody => format!("create it anew: {}", delta(recreate, offending)),
@@ -21,6 +22,30 @@ pub fn recreate(recreate: &Recreate, container: &ContainerFacts, offending: &[St
     format!("{what}{note}")
 }
 
+/// Without the flags that it was not made with, and with the names of the namespaces that it was.
+fn as_made(recreate: &Recreate, container: &ContainerFacts) -> Recreate {
+    let made = &container.made;
+    let given = |flag: &&String| match flag.split_once(' ') {
+        _ if *flag == "--privileged" => made.privileged,
+        _ if *flag == "--publish-all" => made.publish_all,
+        // It leaves no option behind, only the lists that are empty then.
+        Some(("--security-opt", "systempaths=unconfined")) => made.masked_paths.as_ref().is_some_and(Vec::is_empty),
+        Some(("--security-opt", option)) => {
+            let old = option.replacen('=', ":", 1);
+            made.security_opt.iter().any(|given| given == option || *given == old)
+        }
+        Some(("--cap-add", _)) => !made.cap_add.is_empty(),
+        _ => true,
+    };
+    let named = |flag: &String| match flag.split_once(' ') {
+        Some(("--network", _)) => format!("--network {}", made.network_mode),
+        Some(("--pid", _)) => format!("--pid {}", made.pid_mode),
+        Some(("--ipc", _)) => format!("--ipc {}", made.ipc_mode),
+        _ => flag.clone(),
+    };
+    Recreate { without: recreate.without.iter().filter(given).map(named).collect(), ..recreate.clone() }
+}
+
 /// The difference in flags of `docker run`.
 pub fn delta(recreate: &Recreate, offending: &[String]) -> String {
     let part = |word: &str, flags: &[String]| {
@@ -28,7 +53,7 @@ pub fn delta(recreate: &Recreate, offending: &[String]) -> String {
         (!flags.is_empty()).then(|| format!("{word} {}", quoted(&flags)))
     };
     let parts: Vec<String> = part("without", &recreate.without).into_iter().chain(part("with", &recreate.with)).collect();
-    format!("docker run {}", parts.join(" and "))
+    format!("docker run {}", if parts.is_empty() { "as it is wanted".into() } else { parts.join(" and ") })
 }
 
 /// A text by hand, with the container's name and what is not as wanted in it.
@@ -52,7 +77,7 @@ fn expanded(lines: &[String], offending: &[String]) -> Vec<String> {
     let mut all: Vec<String> = Vec::new();
     for line in lines {
         match line.contains("{each}") {
-            true => all.extend(offending.iter().map(|each| line.replace("{each}", each))),
+            true => all.extend(offending.iter().filter(|each| !each.is_empty()).map(|each| line.replace("{each}", each))),
             false => all.push(line.clone()),
         }
     }

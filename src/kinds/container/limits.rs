@@ -88,8 +88,12 @@ fn wanted(update: &Update, container: &ContainerFacts) -> Result<ContainerLimits
         if !(10..=1000).contains(&weight) {
             return Err(format!("{weight} is no weight: 10 to 1000 are"));
         }
-        if container.kernel.known().and_then(|kernel| kernel.cgroup.blkio_weight) == Some(false) {
-            return Err("this kernel does not weigh block I/O by control group, and the engine would drop the weight silently".into());
+        match container.kernel.known().and_then(|kernel| kernel.cgroup.blkio_weight) {
+            Some(true) => {}
+            Some(false) => {
+                return Err("this kernel does not weigh block I/O by control group, and the engine would drop the weight silently".into());
+            }
+            None => return Err("whether this kernel weighs block I/O by control group can't be told: it does not run, or can't be seen".into()),
         }
         limits.blkio_weight = Some(weight);
     }

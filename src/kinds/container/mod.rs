@@ -133,7 +133,7 @@ fn one<'c>(control: &'c Control, want: &ContainerWant, container: &ContainerFact
     let outcome = match (good && within(&seen.value, want.no_more_than.as_ref()), &seen.doubt) {
         (true, Some(doubt)) => return unknown(control, target, doubt.clone()),
         (true, None) => Outcome::Compliant { note: seen.note.clone() },
-        (false, _) => fix(want, container, &offending),
+        (false, _) => fix(want, container, &seen.advised(&offending)),
     };
     let observed = if matches!(outcome, Outcome::Compliant { .. }) { seen.said() } else { seen.wrong(&offending) };
     let mut verdict = verdict(control, target, outcome, observed, want.wanted.clone());

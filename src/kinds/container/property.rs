@@ -53,6 +53,8 @@ pub struct Seen {
     words: Vec<(String, String)>,
     /// The words for a value that is no list.
     plain: Option<String>,
+    /// What advice calls an element, where that is not its key: `/etc:/host` for a mount. Empty where there is nothing to say.
+    advised: Vec<(String, String)>,
     /// Where it was seen.
     pub evidence: Vec<String>,
     /// What a reader of a compliant verdict should still know.
@@ -83,6 +85,12 @@ impl Seen {
             None if self.words.is_empty() => "none".into(),
             None => self.words.iter().map(|(_, words)| words.as_str()).collect::<Vec<_>>().join(", "),
         }
+    }
+
+    /// What advice calls these elements.
+    pub fn advised(&self, keys: &[String]) -> Vec<String> {
+        let name = |key: &String| self.advised.iter().find(|(other, _)| other == key).map_or(key, |(_, name)| name).clone();
+        keys.iter().map(name).collect()
     }
 
     /// What is not as wanted, in words.
@@ -356,23 +364,25 @@ fn mount_evidence(mount: &MountFact, real: &str) -> String {
 }
 
 fn host_paths(container: &ContainerFacts, context: &Context) -> Seen {
-    let (mut words, mut evidence, mut doubt) = (Vec::new(), Vec::new(), None);
+    let (mut words, mut evidence, mut advised, mut doubt) = (Vec::new(), Vec::new(), Vec::new(), None);
     for mount in binds(container) {
         let (path, why) = real(mount, context);
         doubt = doubt.or(why);
         let (key, how) = if mount.writable { (path.clone(), "") } else { (format!("{path}:ro"), " (read-only)") };
+        advised.push((key.clone(), format!("{}:{}", mount.source, mount.destination)));
         words.push((key, format!("{path}{how}")));
         evidence.push(mount_evidence(mount, &path));
     }
-    Seen { doubt, ..Seen::list(words, evidence) }
+    Seen { doubt, advised, ..Seen::list(words, evidence) }
 }
 
 fn api_sockets(container: &ContainerFacts, context: &Context) -> Seen {
     let mut sockets = context.effective.docker_sockets(context.facts);
     sockets.extend(context.effective.containerd_sockets(context.facts));
-    let (mut words, mut evidence, mut doubt) = (Vec::new(), Vec::new(), None);
+    let (mut words, mut evidence, mut advised, mut doubt) = (Vec::new(), Vec::new(), Vec::new(), None);
     for mount in binds(container) {
         let (path, why) = real(mount, context);
+        advised.push((path.clone(), format!("{}:{}", mount.source, mount.destination)));
         let name = path.rsplit('/').next().unwrap_or_default();
         let below = format!("{}/", path.trim_end_matches('/'));
         let inside = sockets.iter().find(|socket| socket.starts_with(&below));
@@ -387,7 +397,7 @@ fn api_sockets(container: &ContainerFacts, context: &Context) -> Seen {
         evidence.push(mount_evidence(mount, &path));
     }
     let evidence = if evidence.is_empty() { vec!["inspect Mounts: no socket of an engine".into()] } else { evidence };
-    Seen { doubt, ..Seen::list(words, evidence) }
+    Seen { doubt, advised, ..Seen::list(words, evidence) }
 }
 
 fn shared_mounts(container: &ContainerFacts) -> Seen {
@@ -458,7 +468,7 @@ fn ports(container: &ContainerFacts, counts: impl Fn(u16) -> bool) -> Seen {
             words.push((key.clone(), format!("{key} (for {})", port.container)));
         }
     }
-    Seen::list(words, port_source(container))
+    Seen { advised: advised_ports(container), ..Seen::list(words, port_source(container)) }
 }
 
 fn published(container: &ContainerFacts) -> Seen {
@@ -469,7 +479,9 @@ fn published(container: &ContainerFacts) -> Seen {
         words.insert(0, ("-P".into(), "every exposed port (-P)".into()));
         evidence.push(inspect("PublishAllPorts", true));
     }
-    Seen::list(words, evidence)
+    let by_port = container.ports.iter().map(|port| (port.container.clone(), format!("{}:{}", port.host_port, port.container)));
+    let advised = by_port.chain([("-P".to_owned(), String::new())]).collect();
+    Seen { advised, ..Seen::list(words, evidence) }
 }
 
 fn wildcard_ports(container: &ContainerFacts, context: &Context) -> Seen {
@@ -488,7 +500,13 @@ fn wildcard_ports(container: &ContainerFacts, context: &Context) -> Seen {
             None => words.push((key, format!("{number} (for {}) on {ip}", port.container))),
         }
     }
-    Seen::list(words, port_source(container))
+    Seen { advised: advised_ports(container), ..Seen::list(words, port_source(container)) }
+}
+
+/// Published ports as `docker run` takes them, by the host's port.
+fn advised_ports(container: &ContainerFacts) -> Vec<(String, String)> {
+    let flag = |host: u16, of: &str| if host == 0 { format!(":{of}") } else { format!("{host}:{of}") };
+    container.ports.iter().map(|port| (port.host_port.to_string(), flag(port.host_port, &port.container))).collect()
 }
 
 fn namespace(container: &ContainerFacts, kind: &str, field: &str, mode: &str) -> Seen {
@@ -528,10 +546,21 @@ fn agrees(limit: i64, kernel: Option<&LimitFact>) -> (bool, Option<String>) {
     match kernel {
         Some(kernel) => {
             let max = kernel.max.map_or("no limit".into(), |max| max.to_string());
-            (limit == 0 || kernel.max.is_some(), Some(format!("kernel {}: {max}", kernel.file)))
+            (limit == 0 || kernel.max.is_some(), Some(format!("kernel {}: {max}", shorter(&kernel.file))))
         }
         None => (true, None),
     }
+}
+
+/// The file of a control group, the container's id cut to what people use.
+fn shorter(file: &str) -> String {
+    let is_id = |part: &str| part.len() == 64 && part.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let parts = file.split('/').map(|part| match part.strip_prefix("docker-").and_then(|rest| rest.strip_suffix(".scope")) {
+        Some(id) if is_id(id) => format!("docker-{}….scope", &id[..12]),
+        _ if is_id(part) => format!("{}…", &part[..12]),
+        _ => part.to_owned(),
+    });
+    parts.collect::<Vec<_>>().join("/")
 }
 
 /// A limit that both inspect and the kernel must have.
