@@ -11,6 +11,7 @@ use crate::baseline::control::Risk;
 use crate::fact::{Content, FileFact, FileKind};
 use crate::formats::audit_rule::Rule;
 use crate::formats::daemon_json;
+use crate::formats::size;
 
 /// One wish of one control.
 #[derive(Debug, Clone, PartialEq)]
@@ -179,7 +180,7 @@ impl ContainerLimits {
         let size = |bytes: i64| match bytes {
             -1 => "no limit".into(),
             0 => "none".into(),
-            bytes => format!("{bytes} bytes"),
+            bytes => size::words(bytes),
         };
         let fields = [
             ("memory", self.memory.map(size)),

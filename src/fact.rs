@@ -15,7 +15,8 @@ use serde::{Deserialize, Serialize};
 
 pub use build::BuildFacts;
 pub use container::{
-    CgroupFacts, ContainerFacts, EnvFact, ExecFact, KernelFacts, LimitFact, Made, MountFact, Owner, PortFact, ProcessInContainer,
+    CgroupFacts, ContainerFacts, EnvFact, ExecFact, KernelFacts, LimitFact, Made, MountFact, Owner, PortFact,
+    ProcessInContainer,
 };
 pub use image::ImageFacts;
 pub use machine::MachineFacts;

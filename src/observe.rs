@@ -246,7 +246,8 @@ impl Observer<'_> {
     /// Asks what the image names of containers stand for now.
     pub fn images_of_containers(&mut self) {
         let Some(engine) = self.host.engine() else { return };
-        let mut names: Vec<String> = self.each_container().iter().map(|one| one.image.clone()).filter(|name| !name.is_empty()).collect();
+        let mut names: Vec<String> =
+            self.each_container().iter().map(|one| one.image.clone()).filter(|name| !name.is_empty()).collect();
         names.sort();
         names.dedup();
         let now = engine.image_ids(names);

@@ -18,8 +18,9 @@ use tokio::net::UnixStream;
 use crate::change::{ContainerLimits, RestartPolicy};
 use crate::error::{Error, Result};
 use crate::fact::Fact;
+use crate::formats::size::UNLIMITED;
 use crate::host::Host;
-use crate::kinds::container::limits::{self, UNLIMITED};
+use crate::kinds::container::limits;
 
 /// How long the engine may take for one update: it waits for the kernel to reclaim memory.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -87,9 +88,11 @@ pub fn undo(host: &Host, id: &str, target: &str, before: &ContainerLimits, after
         None => Ok(()),
         Some(found) if alike(&found, before) => Ok(()),
         Some(found) if alike(&found, after) => set(host, id, target, before),
-        Some(found) => Err(Error::failure(format!("someone changed it meanwhile ({}); it was left as it is", found.lines().join(", ")))
-            .at(target)
-            .help(format!("it was {} before", before.lines().join(", ")))),
+        Some(found) => {
+            Err(Error::failure(format!("someone changed it meanwhile ({}); it was left as it is", found.lines().join(", ")))
+                .at(target)
+                .help(format!("it was {} before", before.lines().join(", "))))
+        }
     }
 }
 
@@ -154,7 +157,8 @@ fn update(host: &Host, id: &str, limits: &ContainerLimits) -> Result<Vec<String>
         Ok((head.status, body))
     };
     let late = || format!("the engine did not answer within {TIMEOUT:?}");
-    let (status, body) = runtime.block_on(async { tokio::time::timeout(TIMEOUT, work).await.unwrap_or_else(|_| Err(late())) })?;
+    let (status, body) =
+        runtime.block_on(async { tokio::time::timeout(TIMEOUT, work).await.unwrap_or_else(|_| Err(late())) })?;
     let answer: Value = serde_json::from_slice(&body).unwrap_or_default();
     if status != StatusCode::OK {
         let message = answer["message"].as_str().unwrap_or_default();
@@ -177,7 +181,10 @@ mod tests {
             (json!({"memory": 512, "memory_swap": -1}), json!({"Memory": 512, "MemorySwap": NO_SWAP_LIMIT})),
             (json!({"cpu_quota": 50000, "cpu_period": 100000}), json!({"CpuQuota": 50000, "CpuPeriod": 100000})),
             (json!({"cpu_quota": 0, "cpu_period": 0}), json!({"CpuQuota": -1})),
-            (json!({"cpu_shares": 0, "blkio_weight": 0, "pids_limit": 0}), json!({"CpuShares": 1024, "BlkioWeight": 500, "PidsLimit": -1})),
+            (
+                json!({"cpu_shares": 0, "blkio_weight": 0, "pids_limit": 0}),
+                json!({"CpuShares": 1024, "BlkioWeight": 500, "PidsLimit": -1}),
+            ),
             (
                 json!({"restart": {"name": "always", "max_retries": 0}}),
                 json!({"RestartPolicy": {"Name": "always", "MaximumRetryCount": 0}}),
@@ -197,7 +204,11 @@ mod tests {
             (json!({"cpu_quota": 5000, "cpu_period": 50000}), json!({"cpu_quota": 5000, "cpu_period": 100000}), false),
             (json!({"cpu_shares": 0}), json!({"cpu_shares": 1024}), true),
             (json!({"pids_limit": -1}), json!({"pids_limit": 0}), true),
-            (json!({"restart": {"name": "no", "max_retries": 0}}), json!({"restart": {"name": "always", "max_retries": 0}}), false),
+            (
+                json!({"restart": {"name": "no", "max_retries": 0}}),
+                json!({"restart": {"name": "always", "max_retries": 0}}),
+                false,
+            ),
         ] {
             assert_eq!(alike(&limits(one.clone()), &limits(other.clone())), same, "{one} {other}");
         }

@@ -201,7 +201,7 @@ pub fn reverse(
         };
         let id = format!("c{}", changes.len() + 1);
         let summary = match &effect {
-            Effect::Container { target, after, .. } => format!("{target}: put back {}", after.lines().join(", ")),
+            Effect::Container { after, .. } => format!("put back {}", after.lines().join(", ")),
             Effect::File { after: None, .. } => "remove what harden put there".into(),
             Effect::File { .. } => format!("put back as it was before ({})", change.summary),
             Effect::AuditKernel { remove, .. } => format!("remove {} that harden added", plan::count(remove.len(), "rule")),

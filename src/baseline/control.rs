@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use super::wants::{
-    AttestWant, ContainerCondition, ContainerFix, ContainerProperty, ContainerWant, HostWant, ImageRule, ImageWant, Recreate, Selector, SwarmWant,
-    SysctlWant, Update,
+    AttestWant, ContainerCondition, ContainerFix, ContainerProperty, ContainerWant, HostWant, ImageRule, ImageWant, Recreate,
+    Selector, SwarmWant, SysctlWant, Update,
 };
 use crate::expect::Expect;
 

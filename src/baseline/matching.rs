@@ -40,7 +40,8 @@ pub(super) fn mistakes(tables: &Value, catalogue: &Catalogue) -> Vec<(String, St
                     found.push((format!("`{name}` of a {MATCH} must be {expected}"), variable.about.clone()));
                 }
             } else {
-                let names = catalogue.variable_names().filter_map(|name| name.strip_prefix(PREFIX)).filter(|name| *name != "match");
+                let names =
+                    catalogue.variable_names().filter_map(|name| name.strip_prefix(PREFIX)).filter(|name| *name != "match");
                 found.push((format!("a {MATCH} has no `{name}`"), did_you_mean(name, names.chain(SELECTORS))));
             }
         }
@@ -103,9 +104,12 @@ fn drop_unset(mut update: super::control::Update) -> super::control::Update {
     text(&mut update.memory);
     text(&mut update.memory_swap);
     text(&mut update.cpus);
-    [&mut update.cpu_shares, &mut update.pids_limit, &mut update.blkio_weight, &mut update.max_retries].into_iter().for_each(number);
+    [&mut update.cpu_shares, &mut update.pids_limit, &mut update.blkio_weight, &mut update.max_retries]
+        .into_iter()
+        .for_each(number);
     let something = update.memory.is_some() || update.cpus.is_some();
-    let something = something || [&update.cpu_shares, &update.pids_limit, &update.blkio_weight, &update.max_retries].iter().any(|v| v.is_some());
+    let something = something
+        || [&update.cpu_shares, &update.pids_limit, &update.blkio_weight, &update.max_retries].iter().any(|v| v.is_some());
     if something {
         update.unset.clear();
     } else {
@@ -136,7 +140,8 @@ fn lines(lines: &[String], vars: &Values) -> Vec<String> {
 }
 
 fn text_of(text: &str, vars: &Values) -> String {
-    let unset: Vec<String> = references(text).into_iter().filter(|name| !vars.contains_key(*name)).map(|name| format!("${{{name}}}")).collect();
+    let unset: Vec<String> =
+        references(text).into_iter().filter(|name| !vars.contains_key(*name)).map(|name| format!("${{{name}}}")).collect();
     let known = unset.iter().fold(text.to_owned(), |text, reference| text.replace(reference, "…"));
     let mut value = Value::String(known);
     fill(&mut value, vars);

@@ -259,7 +259,8 @@ mod builtin {
         let baseline = load("essential", &[]).unwrap();
         let by_owner = |want: &Want| matches!(want, Want::Container(want) if !matches!(want.fix, ContainerFix::Update(_)));
         let controls = baseline.controls.iter().filter(|control| !by_owner(&control.want));
-        let disruptive: Vec<_> = controls.filter(|control| control.risk == Risk::Disruptive).map(|control| &control.id).collect();
+        let disruptive: Vec<_> =
+            controls.filter(|control| control.risk == Risk::Disruptive).map(|control| &control.id).collect();
         assert_eq!(disruptive, ["daemon-no-insecure-registries", "daemon-storage-driver-supported"]);
     }
 

@@ -319,7 +319,9 @@ mod tests {
     fn types() {
         let mut variable = Variable { name: "v".into(), kind: Kind::String, form: None, default: None, about: String::new() };
         let samples = [json!("x"), json!(1), json!(true), json!(["x"]), json!({"x": 1}), json!([{"x": 1}])];
-        for (index, kind) in [Kind::String, Kind::Int, Kind::Bool, Kind::List, Kind::Table, Kind::Tables].into_iter().enumerate() {
+        for (index, kind) in
+            [Kind::String, Kind::Int, Kind::Bool, Kind::List, Kind::Table, Kind::Tables].into_iter().enumerate()
+        {
             variable.kind = kind;
             for (other, sample) in samples.iter().enumerate() {
                 assert_eq!(variable.accept(sample).is_ok(), index == other, "{kind:?} {sample}");

@@ -15,6 +15,7 @@ mod json_splice;
 pub mod json_text;
 pub mod mask;
 pub mod rules_d;
+pub mod size;
 pub mod specifier;
 pub mod unit_file;
 pub mod unit_path;

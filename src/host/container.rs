@@ -25,11 +25,47 @@ const NAMESPACES: [&str; 6] = ["cgroup", "ipc", "net", "pid", "user", "uts"];
 
 /// Capabilities by their numbers.
 const CAPABILITIES: [&str; 41] = [
-    "CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID", "SETPCAP", "LINUX_IMMUTABLE",
-    "NET_BIND_SERVICE", "NET_BROADCAST", "NET_ADMIN", "NET_RAW", "IPC_LOCK", "IPC_OWNER", "SYS_MODULE", "SYS_RAWIO", "SYS_CHROOT",
-    "SYS_PTRACE", "SYS_PACCT", "SYS_ADMIN", "SYS_BOOT", "SYS_NICE", "SYS_RESOURCE", "SYS_TIME", "SYS_TTY_CONFIG", "MKNOD", "LEASE",
-    "AUDIT_WRITE", "AUDIT_CONTROL", "SETFCAP", "MAC_OVERRIDE", "MAC_ADMIN", "SYSLOG", "WAKE_ALARM", "BLOCK_SUSPEND", "AUDIT_READ",
-    "PERFMON", "BPF", "CHECKPOINT_RESTORE",
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "DAC_READ_SEARCH",
+    "FOWNER",
+    "FSETID",
+    "KILL",
+    "SETGID",
+    "SETUID",
+    "SETPCAP",
+    "LINUX_IMMUTABLE",
+    "NET_BIND_SERVICE",
+    "NET_BROADCAST",
+    "NET_ADMIN",
+    "NET_RAW",
+    "IPC_LOCK",
+    "IPC_OWNER",
+    "SYS_MODULE",
+    "SYS_RAWIO",
+    "SYS_CHROOT",
+    "SYS_PTRACE",
+    "SYS_PACCT",
+    "SYS_ADMIN",
+    "SYS_BOOT",
+    "SYS_NICE",
+    "SYS_RESOURCE",
+    "SYS_TIME",
+    "SYS_TTY_CONFIG",
+    "MKNOD",
+    "LEASE",
+    "AUDIT_WRITE",
+    "AUDIT_CONTROL",
+    "SETFCAP",
+    "MAC_OVERRIDE",
+    "MAC_ADMIN",
+    "SYSLOG",
+    "WAKE_ALARM",
+    "BLOCK_SUSPEND",
+    "AUDIT_READ",
+    "PERFMON",
+    "BPF",
+    "CHECKPOINT_RESTORE",
 ];
 
 /// The host side that containers are compared with; made once for all of them.
@@ -79,7 +115,8 @@ impl HostSide {
         let group = self.group_of(id, pid)?;
         let started = self.started(pid)?;
         let status = self.read(&format!("{pid}/status"))?;
-        let cap_bnd = capability_bits(&status).ok_or_else(|| Miss::Failed(format!("{}/{pid}/status has no CapBnd", self.shown())))?;
+        let cap_bnd =
+            capability_bits(&status).ok_or_else(|| Miss::Failed(format!("{}/{pid}/status has no CapBnd", self.shown())))?;
         let own = self.namespaces(pid);
         let shared = |name: &&str| {
             let of = |side: &[(&str, PathBuf)]| side.iter().find(|(other, _)| other == name).map(|(_, link)| link.clone());
@@ -94,13 +131,21 @@ impl HostSide {
             .collect();
         let facts = KernelFacts {
             pid,
-            cap_bnd: CAPABILITIES.iter().enumerate().filter(|(bit, _)| cap_bnd >> bit & 1 == 1).map(|(_, name)| (*name).to_owned()).collect(),
+            cap_bnd: CAPABILITIES
+                .iter()
+                .enumerate()
+                .filter(|(bit, _)| cap_bnd >> bit & 1 == 1)
+                .map(|(_, name)| (*name).to_owned())
+                .collect(),
             cap_all: cap_bnd & self.cap_all == self.cap_all,
             no_new_privs: field(&status, "NoNewPrivs").map(|value| value == "1"),
             seccomp: field(&status, "Seccomp").and_then(|value| value.parse().ok()),
             shared_namespaces: NAMESPACES.iter().filter(|name| shared(name)).map(|name| (*name).to_owned()).collect(),
             compared_namespaces: compared,
-            security_label: self.read(&format!("{pid}/attr/current")).ok().map(|text| text.trim_end_matches(['\0', '\n']).to_owned()),
+            security_label: self
+                .read(&format!("{pid}/attr/current"))
+                .ok()
+                .map(|text| text.trim_end_matches(['\0', '\n']).to_owned()),
             root_readonly: self.read(&format!("{pid}/mountinfo")).ok().and_then(|text| root_readonly(&text)),
             processes: self.processes(&group),
             cgroup: self.limits(&group),
@@ -119,7 +164,10 @@ impl HostSide {
         let text = self.read(&name)?;
         match text.contains(id) {
             true => Ok(text),
-            false => Err(Miss::Failed(format!("{}/{name} does not name the container: process {pid} is another one here", self.shown()))),
+            false => Err(Miss::Failed(format!(
+                "{}/{name} does not name the container: process {pid} is another one here",
+                self.shown()
+            ))),
         }
     }
 
@@ -221,7 +269,11 @@ impl HostSide {
     fn dir(&self, group: &str, controller: &str) -> Option<PathBuf> {
         let path = group.lines().find_map(|line| {
             let (controllers, path) = line.split_once(':')?.1.split_once(':')?;
-            let named = if controller.is_empty() { controllers.is_empty() } else { controllers.split(',').any(|one| one == controller) };
+            let named = if controller.is_empty() {
+                controllers.is_empty()
+            } else {
+                controllers.split(',').any(|one| one == controller)
+            };
             named.then_some(path)
         })?;
         let of = |hierarchy: &&Hierarchy| match controller {
@@ -313,7 +365,8 @@ mod tests {
 
     #[test]
     fn lines_of_status() {
-        let status = "Name:\tsh\nUid:\t0\t1000\t0\t0\nCapBnd:\t00000000a80425fb\nNoNewPrivs:\t1\nSeccomp:\t2\nSeccomp_filters:\t1\n";
+        let status =
+            "Name:\tsh\nUid:\t0\t1000\t0\t0\nCapBnd:\t00000000a80425fb\nNoNewPrivs:\t1\nSeccomp:\t2\nSeccomp_filters:\t1\n";
         assert_eq!(field(status, "Seccomp"), Some("2"));
         assert_eq!(field(status, "Uid"), Some("0\t1000\t0\t0"));
         assert_eq!(capability_bits(status), Some(0xa804_25fb));
@@ -323,7 +376,8 @@ mod tests {
     #[test]
     fn the_default_set_has_fourteen_names() {
         let bits = 0xa804_25fb_u64;
-        let names: BTreeSet<&str> = CAPABILITIES.iter().enumerate().filter(|(bit, _)| bits >> bit & 1 == 1).map(|(_, name)| *name).collect();
+        let names: BTreeSet<&str> =
+            CAPABILITIES.iter().enumerate().filter(|(bit, _)| bits >> bit & 1 == 1).map(|(_, name)| *name).collect();
         let default = crate::kinds::container::DEFAULT_CAPABILITIES.into_iter().collect();
         assert_eq!(names, default);
     }

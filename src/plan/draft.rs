@@ -133,7 +133,8 @@ pub fn collect(
             actions.entry(Action::SystemdReload).or_default().push(verdict);
         }
         Edit::Container { id, target, before, after } => {
-            let draft = containers.entry(id.clone()).or_insert_with(|| ContainerDraft { target: target.clone(), ..Default::default() });
+            let draft =
+                containers.entry(id.clone()).or_insert_with(|| ContainerDraft { target: target.clone(), ..Default::default() });
             let other = draft.verdicts.first().copied();
             let merged = draft.before.merge(before).and_then(|()| draft.after.merge(after));
             if let Err(what) = merged {

@@ -196,7 +196,7 @@ impl Folding<'_, '_, '_> {
         let mut drafts: Vec<_> = drafts.into_iter().collect();
         drafts.sort_by(|(_, a), (_, b)| a.target.cmp(&b.target));
         for (id, ContainerDraft { target, before, after, verdicts }) in drafts {
-            let summary = format!("{target}: set {}", after.lines().join(", "));
+            let summary = format!("set {}", after.lines().join(", "));
             self.push(summary, Effect::Container { id, target, before, after }, &verdicts);
         }
     }

@@ -90,7 +90,10 @@ impl Engine {
 
     /// The exec instances of these ids; one that is gone is left out.
     pub fn execs(&self, ids: Vec<String>) -> BTreeMap<String, Result<ExecFact, String>> {
-        self.objects(ids, |id| format!("/exec/{id}/json"), inspect::exec).into_iter().filter_map(|(id, read)| Some((id, read?))).collect()
+        self.objects(ids, |id| format!("/exec/{id}/json"), inspect::exec)
+            .into_iter()
+            .filter_map(|(id, read)| Some((id, read?)))
+            .collect()
     }
 
     /// The ids that these image names stand for now; `None` for a name that stands for nothing any more.
@@ -114,9 +117,11 @@ impl Engine {
         };
         let one = |target: &str, reply: Result<Reply, Miss>| match reply {
             Ok(reply) if reply.status == StatusCode::NOT_FOUND => None,
-            Ok(reply) => Some(self.expect_ok(target, &reply).map_err(|miss| self.why(miss)).and_then(|()| {
-                read(&reply.body).map_err(|why| self.why(self.failed(&format!("GET {target}: {why}"))))
-            })),
+            Ok(reply) => Some(
+                self.expect_ok(target, &reply)
+                    .map_err(|miss| self.why(miss))
+                    .and_then(|()| read(&reply.body).map_err(|why| self.why(self.failed(&format!("GET {target}: {why}"))))),
+            ),
             Err(miss) => Some(Err(self.why(miss))),
         };
         names.into_iter().zip(targets.iter().zip(replies).map(|(target, reply)| one(target, reply))).collect()

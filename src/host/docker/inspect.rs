@@ -121,7 +121,11 @@ fn made(host: HostConfig, user: String, healthcheck: Option<Healthcheck>) -> Mad
         pids_limit: host.pids_limit.max(0),
         blkio_weight: host.blkio_weight,
         device_rules: requests.chain(rules).collect(),
-        devices: host.devices.into_iter().map(|device| format!("{}:{}", device.path_on_host, device.cgroup_permissions)).collect(),
+        devices: host
+            .devices
+            .into_iter()
+            .map(|device| format!("{}:{}", device.path_on_host, device.cgroup_permissions))
+            .collect(),
         ulimits: host.ulimits.into_iter().map(|limit| format!("{}={}:{}", limit.name, limit.soft, limit.hard)).collect(),
         masked_paths: host.masked_paths,
         readonly_paths: host.readonly_paths,

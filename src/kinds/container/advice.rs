@@ -5,16 +5,20 @@ use crate::fact::{ContainerFacts, Owner};
 
 /// How to make the container anew; `offending` are the things that are not as wanted.
 pub fn recreate(recreate: &Recreate, container: &ContainerFacts, offending: &[String]) -> String {
-    let recreate = &as_made(recreate, container);
+    let recreate = &as_made(recreate, container, offending);
     let note = recreate.note.as_ref().map(|note| format!("; {note}")).unwrap_or_default();
     let what = match &container.owner {
+        // It has the flags of one that is as wanted: it was started under another daemon, or something inside changed it.
+        Owner::Nobody if recreate.without.is_empty() && recreate.with.is_empty() => {
+            "create it anew with the same flags: a new one gets what this one lacks".into()
+        }
         Owner::Nobody => format!("create it anew: {}", delta(recreate, offending)),
         Owner::Compose { project, service } => {
             let lines = quoted(&expanded(&recreate.compose, offending));
             format!("in the compose file of {project}, service {service}: {lines}; then docker compose up -d {service}")
         }
         Owner::Swarm { service } => match expanded(&recreate.service, offending).join(" ") {
-            flags if flags.is_empty() => format!("it is a task of the service {service}: create the service anew without it"),
+            flags if flags.is_empty() => format!("it is a task of the service {service}: change the service, not its task"),
             flags => format!("it is a task of a service: docker service update {flags} {service}"),
         },
         Owner::Kubernetes { pod } => format!("Kubernetes makes it: change the specification of the pod {pod}"),
@@ -23,7 +27,7 @@ pub fn recreate(recreate: &Recreate, container: &ContainerFacts, offending: &[St
 }
 
 /// Without the flags that it was not made with, and with the names of the namespaces that it was.
-fn as_made(recreate: &Recreate, container: &ContainerFacts) -> Recreate {
+fn as_made(recreate: &Recreate, container: &ContainerFacts, offending: &[String]) -> Recreate {
     let made = &container.made;
     let given = |flag: &&String| match flag.split_once(' ') {
         _ if *flag == "--privileged" => made.privileged,
@@ -34,7 +38,7 @@ fn as_made(recreate: &Recreate, container: &ContainerFacts) -> Recreate {
             let old = option.replacen('=', ":", 1);
             made.security_opt.iter().any(|given| given == option || *given == old)
         }
-        Some(("--cap-add", _)) => !made.cap_add.is_empty(),
+        Some(("--cap-add", _)) => offending.iter().any(|name| made.cap_add.contains(name)),
         _ => true,
     };
     let named = |flag: &String| match flag.split_once(' ') {
@@ -53,7 +57,7 @@ pub fn delta(recreate: &Recreate, offending: &[String]) -> String {
         (!flags.is_empty()).then(|| format!("{word} {}", quoted(&flags)))
     };
     let parts: Vec<String> = part("without", &recreate.without).into_iter().chain(part("with", &recreate.with)).collect();
-    format!("docker run {}", if parts.is_empty() { "as it is wanted".into() } else { parts.join(" and ") })
+    format!("docker run {}", parts.join(" and "))
 }
 
 /// A text by hand, with the container's name and what is not as wanted in it.

@@ -6,14 +6,13 @@ use crate::baseline::control::Update;
 use crate::change::{ContainerLimits, Edit, RestartPolicy};
 use crate::fact::{ContainerFacts, LimitFact, Owner};
 use crate::finding::Outcome;
+use crate::formats::size::{self, UNLIMITED};
 use crate::kinds::container::target;
 
 /// A processor's period in microseconds, as the engine itself has it.
 const PERIOD: i64 = 100_000;
 /// The least memory that every engine takes, in bytes.
 const LEAST_MEMORY: i64 = 6 << 20;
-/// Limits from here on are none: no machine has so much.
-pub const UNLIMITED: i64 = 1 << 60;
 
 /// How an update brings the container to what is wanted, or why it is left to people.
 pub fn fix(update: &Update, container: &ContainerFacts) -> Outcome {
@@ -60,14 +59,23 @@ pub fn present(container: &ContainerFacts) -> ContainerLimits {
 fn wanted(update: &Update, container: &ContainerFacts) -> Result<ContainerLimits, String> {
     let mut limits = ContainerLimits::default();
     if let Some(text) = &update.memory {
-        let memory = size(text)?;
-        let swap = update.memory_swap.as_deref().map(size).transpose()?.unwrap_or(memory.saturating_mul(2));
+        let given = bytes(text)?;
+        // A fix only tightens: what inspect has and the kernel lost comes back, no more.
+        let memory = lower(container.made.memory, given);
+        let swap = update.memory_swap.as_deref().map(bytes).transpose()?.filter(|_| memory == given);
+        let swap = swap.unwrap_or(memory.saturating_mul(2));
         if memory < LEAST_MEMORY || swap < memory {
             return Err(format!("{text} of memory is less than 6m, or more than memory and swap together"));
         }
         // Reclaim and the OOM killer would strike at once.
-        in_use(container, "memory", memory, |cgroup| cgroup.memory.as_ref(), &|bytes| size_in_words(bytes))?;
+        in_use(container, "memory", memory, |cgroup| cgroup.memory.as_ref(), &size::words)?;
         (limits.memory, limits.memory_swap) = (Some(memory), Some(swap));
+    }
+    if (container.made.nano_cpus > 0 || container.made.cpu_quota > 0) && (update.cpus.is_some() || update.cpu_shares.is_some())
+    {
+        return Err(
+            "inspect has a limit of processors that the kernel has not: start the container again, and it gets it back".into(),
+        );
     }
     if let Some(text) = &update.cpus {
         let cpus = text.parse::<f64>().map_err(|_| format!("`{text}` is no number of processors"))?;
@@ -79,7 +87,7 @@ fn wanted(update: &Update, container: &ContainerFacts) -> Result<ContainerLimits
         limits.cpu_shares = update.cpu_shares.as_ref().map(number).transpose()?;
     }
     if let Some(value) = &update.pids_limit {
-        let pids = number(value)?;
+        let pids = lower(container.made.pids_limit, number(value)?);
         in_use(container, "processes and threads", pids, |cgroup| cgroup.pids.as_ref(), &|count| count.to_string())?;
         limits.pids_limit = Some(pids);
     }
@@ -91,9 +99,17 @@ fn wanted(update: &Update, container: &ContainerFacts) -> Result<ContainerLimits
         match container.kernel.known().and_then(|kernel| kernel.cgroup.blkio_weight) {
             Some(true) => {}
             Some(false) => {
-                return Err("this kernel does not weigh block I/O by control group, and the engine would drop the weight silently".into());
+                return Err(
+                    "this kernel does not weigh block I/O by control group, and the engine would drop the weight silently"
+                        .into(),
+                );
             }
-            None => return Err("whether this kernel weighs block I/O by control group can't be told: it does not run, or can't be seen".into()),
+            None => {
+                return Err(
+                    "whether this kernel weighs block I/O by control group can't be told: it does not run, or can't be seen"
+                        .into(),
+                );
+            }
         }
         limits.blkio_weight = Some(weight);
     }
@@ -131,29 +147,11 @@ fn number(value: &Value) -> Result<i64, String> {
     value.as_i64().filter(|number| *number > 0).ok_or_else(|| format!("{value} is no number above zero"))
 }
 
-fn size(text: &str) -> Result<i64, String> {
-    bytes(text).ok_or_else(|| format!("`{text}` is no number of bytes"))
+fn bytes(text: &str) -> Result<i64, String> {
+    size::parse(text).ok_or_else(|| format!("`{text}` is no number of bytes"))
 }
 
-/// A number of bytes as dockerd reads it: `512m`, `1.5GiB`.
-pub fn bytes(text: &str) -> Option<i64> {
-    let text = text.trim().to_ascii_lowercase();
-    let text = text.strip_suffix("ib").or_else(|| text.strip_suffix('b')).unwrap_or(&text);
-    let power = text.chars().last().and_then(|unit| "kmgtp".find(unit)).map_or(0, |index| index as i32 + 1);
-    let number: f64 = text.trim_end_matches(['k', 'm', 'g', 't', 'p']).parse().ok()?;
-    let bytes = number * 1024f64.powi(power);
-    (bytes.is_finite() && bytes >= 1.0 && bytes < UNLIMITED as f64).then_some(bytes as i64)
-}
-
-/// Bytes for people.
-pub fn size_in_words(bytes: i64) -> String {
-    const UNITS: [&str; 5] = ["bytes", "KiB", "MiB", "GiB", "TiB"];
-    let mut unit = 0;
-    let mut number = bytes as f64;
-    while number >= 1024.0 && unit + 1 < UNITS.len() {
-        number /= 1024.0;
-        unit += 1;
-    }
-    let text = format!("{number:.1}");
-    format!("{} {}", text.strip_suffix(".0").unwrap_or(&text), UNITS[unit])
+/// A value, or the limit that there is where that is lower.
+fn lower(present: i64, value: i64) -> i64 {
+    if (1..UNLIMITED).contains(&present) { present.min(value) } else { value }
 }

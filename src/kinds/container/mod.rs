@@ -7,9 +7,11 @@ mod property;
 use serde_json::Value;
 
 use crate::baseline::control::{ContainerCondition, ContainerFix, ContainerProperty, ContainerWant, Control, Selector};
+use crate::change::Edit;
 use crate::expect::Expect;
 use crate::fact::{ContainerFacts, Fact};
 use crate::finding::{Outcome, Verdict};
+use crate::formats::size;
 use crate::host::docker::inspect;
 use crate::kinds::describe::Description;
 use crate::kinds::{Context, docker_missing, not_applicable, unknown, verdict};
@@ -151,10 +153,24 @@ fn no_policy(want: &ContainerWant) -> Option<String> {
 
 fn fix(want: &ContainerWant, container: &ContainerFacts, offending: &[String]) -> Outcome {
     match &want.fix {
-        ContainerFix::Update(update) => limits::fix(update, container),
+        ContainerFix::Update(update) => match limits::fix(update, container) {
+            // What a fix leaves behind must hold: a value that goes beyond the bound of the same baseline would be drift again.
+            Outcome::Fixable(edits) if edits.iter().any(|edit| beyond(edit, want)) => {
+                Outcome::Manual("container.memory is more than container.memory_max allows; change one of the two".into())
+            }
+            outcome => outcome,
+        },
         ContainerFix::Recreate(recreate) => Outcome::Manual(advice::recreate(recreate, container, offending)),
         ContainerFix::Manual(text) => Outcome::Manual(advice::filled(text, container, offending)),
     }
+}
+
+fn beyond(edit: &Edit, want: &ContainerWant) -> bool {
+    let memory = match edit {
+        Edit::Container { after, .. } => after.memory,
+        _ => None,
+    };
+    memory.is_some_and(|memory| !within(&Value::from(memory), want.no_more_than.as_ref()))
 }
 
 /// The expectation in the terms of the property: paths stand for all below them, capabilities go by their kernel names.
@@ -175,7 +191,8 @@ fn expectation(want: &ContainerWant, context: &Context) -> Expect {
             }
         }
         ContainerProperty::Devices => {
-            expect.except = expect.except.map(|devices| devices.iter().flat_map(|device| property::device_and_less(device)).collect());
+            expect.except =
+                expect.except.map(|devices| devices.iter().flat_map(|device| property::device_and_less(device)).collect());
         }
         _ => {}
     }
@@ -193,7 +210,7 @@ fn paths_below(path: &str) -> Vec<String> {
 fn within(value: &Value, bound: Option<&Value>) -> bool {
     let bound = match bound {
         None => return true,
-        Some(Value::String(text)) => text.parse().ok().or_else(|| limits::bytes(text)),
+        Some(Value::String(text)) => text.parse().ok().or_else(|| size::parse(text)),
         Some(bound) => bound.as_i64(),
     };
     matches!((value.as_i64(), bound), (Some(value), Some(bound)) if value <= bound)
@@ -231,7 +248,8 @@ pub fn describe(want: &ContainerWant) -> Description {
     let scope = if want.running { "every running container" } else { "every container" };
     let fix = match &want.fix {
         ContainerFix::Update(_) => {
-            "the engine's update of the container, which goes on running; looked at again afterwards, undone by a rollback".into()
+            "the engine's update of the container, which goes on running; looked at again afterwards, undone by a rollback"
+                .into()
         }
         ContainerFix::Recreate(recreate) => {
             format!("by hand, because it takes a new container: {}", advice::delta(recreate, &["…".into()]))

@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 
 use crate::baseline::control::ContainerProperty as P;
 use crate::fact::{ContainerFacts, ExecFact, Fact, FileKind, KernelFacts, LimitFact, MountFact};
+use crate::formats::size::{self, UNLIMITED};
 use crate::kinds::Context;
 use crate::kinds::container::DEFAULT_CAPABILITIES;
-use crate::kinds::container::limits::{UNLIMITED, size_in_words};
 
 /// Programs that let people in.
 const SSH_SERVERS: [&str; 4] = ["sshd", "dropbear", "sshd-session", "tinysshd"];
@@ -119,7 +119,8 @@ pub fn look(property: P, container: &ContainerFacts, context: &Context) -> Resul
         P::SelinuxLabel => label(container, &container.process_label, "ProcessLabel", ""),
         P::AddedCapabilities => {
             let (all, evidence) = capabilities(container);
-            let added = |all: BTreeSet<String>| all.into_iter().filter(|name| !DEFAULT_CAPABILITIES.contains(&name.as_str())).collect();
+            let added =
+                |all: BTreeSet<String>| all.into_iter().filter(|name| !DEFAULT_CAPABILITIES.contains(&name.as_str())).collect();
             Seen::keys(all.map_or_else(|| vec!["ALL".into()], added), evidence)
         }
         P::Capabilities => {
@@ -142,7 +143,9 @@ pub fn look(property: P, container: &ContainerFacts, context: &Context) -> Resul
         P::NetworkNamespace => namespace(container, "net", "NetworkMode", &made.network_mode),
         P::SharedNetwork => {
             let pair = made.network_mode.strip_prefix("container:").map(|other| format!("{}:{other}", container.name));
-            let words = pair.iter().map(|pair| (pair.clone(), format!("in the network of {}", &made.network_mode["container:".len()..])));
+            let words = pair
+                .iter()
+                .map(|pair| (pair.clone(), format!("in the network of {}", &made.network_mode["container:".len()..])));
             Seen::list(words.collect(), vec![inspect("NetworkMode", &made.network_mode)])
         }
         P::PidNamespace => namespace(container, "pid", "PidMode", &made.pid_mode),
@@ -197,7 +200,9 @@ pub fn source(property: P) -> &'static str {
         P::WritableSources => "Mounts, and the mode of what they name on the host",
         P::SharedMounts => "Mounts[].Propagation",
         P::SshServers | P::Programs => "the processes of its control group in /proc; nothing is run inside",
-        P::PrivilegedPorts | P::PublishedPorts | P::WildcardPorts => "NetworkSettings.Ports; HostConfig.PortBindings where it does not run",
+        P::PrivilegedPorts | P::PublishedPorts | P::WildcardPorts => {
+            "NetworkSettings.Ports; HostConfig.PortBindings where it does not run"
+        }
         P::NetworkNamespace | P::PidNamespace | P::IpcNamespace | P::UtsNamespace | P::UserNamespace => {
             "the links in /proc/PID/ns against those of PID 1 and of dockerd, and the mode in HostConfig"
         }
@@ -240,7 +245,11 @@ fn kernel(container: &ContainerFacts) -> Result<&KernelFacts, Option<String>> {
 }
 
 /// Evidence from the kernel where it was read, and what inspect says.
-fn evidence(container: &ContainerFacts, from_kernel: impl FnOnce(&KernelFacts) -> Option<String>, inspect: Option<String>) -> Vec<String> {
+fn evidence(
+    container: &ContainerFacts,
+    from_kernel: impl FnOnce(&KernelFacts) -> Option<String>,
+    inspect: Option<String>,
+) -> Vec<String> {
     let first = match kernel(container) {
         Ok(kernel) => from_kernel(kernel).map(|text| format!("kernel {text}")),
         Err(why) => why,
@@ -261,13 +270,20 @@ fn user(container: &ContainerFacts, context: &Context) -> Seen {
     if let Some(processes) = processes {
         let root: Vec<_> = processes.iter().filter(|process| process.root).collect();
         if let Some(first) = root.first() {
-            let seen = format!("kernel /proc/{}/status: {} has uid 0, as {} of {} processes", first.pid, first.name, root.len(), processes.len());
+            let seen = format!(
+                "kernel /proc/{}/status: {} has uid 0, as {} of {} processes",
+                first.pid,
+                first.name,
+                root.len(),
+                processes.len()
+            );
             return Seen::plain("root", "root", vec![seen, config]);
         }
         let uids: BTreeSet<String> = processes.iter().map(|process| process.uid.to_string()).collect();
         let uids = format!("uid {}", uids.into_iter().collect::<Vec<_>>().join(", "));
         let seen = format!("kernel /proc/{}/status: no process has uid 0", processes[0].pid);
-        let note = is_root(given).then(|| "it starts as root and gives that up; docker exec is root in it unless told otherwise".into());
+        let note = is_root(given)
+            .then(|| "it starts as root and gives that up; docker exec is root in it unless told otherwise".into());
         return Seen { note, ..Seen::plain(uids.clone(), uids, vec![seen, config]) };
     }
     let options = context.facts.daemon.api.known().and_then(|api| api.security_options.clone()).unwrap_or_default();
@@ -309,7 +325,9 @@ fn capabilities(container: &ContainerFacts) -> (Option<BTreeSet<String>>, Vec<St
     };
     let evidence = evidence(container, |kernel| Some(format!("/proc/{}/status CapBnd", kernel.pid)), inspect);
     let evidence = if evidence.is_empty() { vec!["inspect HostConfig.CapAdd: none".into()] } else { evidence };
-    let every = made.privileged || made.cap_add.iter().any(|name| name == "ALL") || kernel(container).is_ok_and(|kernel| kernel.cap_all);
+    let every = made.privileged
+        || made.cap_add.iter().any(|name| name == "ALL")
+        || kernel(container).is_ok_and(|kernel| kernel.cap_all);
     if every {
         return (None, evidence);
     }
@@ -348,7 +366,9 @@ fn dropped(container: &ContainerFacts) -> Seen {
 fn real(mount: &MountFact, context: &Context) -> (String, Option<String>) {
     match context.facts.files.get(&mount.source) {
         Some(Fact::Known(file)) => (file.real_path.clone(), None),
-        Some(Fact::Unknown(why)) => (mount.source.clone(), Some(format!("where the mount {} lies can't be told: {why}", mount.source))),
+        Some(Fact::Unknown(why)) => {
+            (mount.source.clone(), Some(format!("where the mount {} lies can't be told: {why}", mount.source)))
+        }
         Some(Fact::Absent) | None => (mount.source.clone(), None),
     }
 }
@@ -402,8 +422,12 @@ fn api_sockets(container: &ContainerFacts, context: &Context) -> Seen {
 
 fn shared_mounts(container: &ContainerFacts) -> Seen {
     let shared = container.mounts.iter().filter(|mount| ["shared", "rshared"].contains(&mount.propagation.as_str()));
-    let words = shared.clone().map(|mount| (mount.destination.clone(), format!("{} ({})", mount.destination, mount.propagation)));
-    Seen::list(words.collect(), vec!["inspect Mounts[].Propagation".into()])
+    let words =
+        shared.clone().map(|mount| (mount.destination.clone(), format!("{} ({})", mount.destination, mount.propagation)));
+    let advised = shared
+        .map(|mount| (mount.destination.clone(), format!("{}:{}:{}", mount.source, mount.destination, mount.propagation)));
+    let advised = advised.collect();
+    Seen { advised, ..Seen::list(words.collect(), vec!["inspect Mounts[].Propagation".into()]) }
 }
 
 fn writable_sources(container: &ContainerFacts, context: &Context) -> Seen {
@@ -434,7 +458,7 @@ fn ssh_servers(container: &ContainerFacts) -> Seen {
         Ok(kernel) => {
             for process in &kernel.processes {
                 if SSH_SERVERS.contains(&process.name.as_str()) || SSH_SERVERS.contains(&process.program.as_str()) {
-                    words.push((process.name.clone(), format!("{} runs", process.name)));
+                    words.push((process.name.clone(), format!("{} (running)", process.name)));
                 }
             }
             words.dedup();
@@ -442,7 +466,7 @@ fn ssh_servers(container: &ContainerFacts) -> Seen {
         Err(why) => doubt = why.map(|why| format!("its processes can't be seen ({why})")),
     }
     if container.exposed.iter().chain(container.ports.iter().map(|port| &port.container)).any(|port| port == "22/tcp") {
-        words.push(("22/tcp".into(), "port 22 is exposed".into()));
+        words.push(("22/tcp".into(), "port 22 (exposed)".into()));
     }
     let processes = |kernel: &KernelFacts| Some(format!("/proc: {} in its control group", processes(kernel)));
     Seen { doubt, ..Seen::list(words, evidence(container, processes, Some("inspect Config.ExposedPorts".into()))) }
@@ -510,7 +534,10 @@ fn advised_ports(container: &ContainerFacts) -> Vec<(String, String)> {
 }
 
 fn namespace(container: &ContainerFacts, kind: &str, field: &str, mode: &str) -> Seen {
-    let shared = kernel(container).ok().filter(|kernel| kernel.compared_namespaces.contains(kind)).map(|kernel| kernel.shared_namespaces.contains(kind));
+    let shared = kernel(container)
+        .ok()
+        .filter(|kernel| kernel.compared_namespaces.contains(kind))
+        .map(|kernel| kernel.shared_namespaces.contains(kind));
     let line = |kernel: &KernelFacts| match shared {
         Some(true) => Some(format!("/proc/{}/ns/{kind} is the host's", kernel.pid)),
         Some(false) => Some(format!("/proc/{}/ns/{kind} is not the host's", kernel.pid)),
@@ -533,7 +560,9 @@ fn user_namespace(container: &ContainerFacts, context: &Context) -> Seen {
     // Without userns-remap every container has the host's users, which is the daemon's matter.
     let remapped = options.iter().any(|option| option.starts_with("name=userns"));
     let shared = remapped && kernel(container).is_ok_and(|kernel| kernel.shared_namespaces.contains("user"));
-    let line = |kernel: &KernelFacts| remapped.then(|| format!("/proc/{}/ns/user is {}the host's", kernel.pid, if shared { "" } else { "not " }));
+    let line = |kernel: &KernelFacts| {
+        remapped.then(|| format!("/proc/{}/ns/user is {}the host's", kernel.pid, if shared { "" } else { "not " }))
+    };
     let evidence = evidence(container, line, Some(inspect("UsernsMode", quoted(mode))));
     match mode == "host" || shared {
         true => Seen::plain("host", "the host's", evidence),
@@ -564,7 +593,13 @@ fn shorter(file: &str) -> String {
 }
 
 /// A limit that both inspect and the kernel must have.
-fn limit(container: &ContainerFacts, limit: i64, field: &str, cgroup: Option<&LimitFact>, words: impl Fn(i64) -> String) -> Seen {
+fn limit(
+    container: &ContainerFacts,
+    limit: i64,
+    field: &str,
+    cgroup: Option<&LimitFact>,
+    words: impl Fn(i64) -> String,
+) -> Seen {
     let limit = if (1..UNLIMITED).contains(&limit) { limit } else { 0 };
     let (agrees, line) = agrees(limit, cgroup);
     let first = match kernel(container) {
@@ -574,7 +609,9 @@ fn limit(container: &ContainerFacts, limit: i64, field: &str, cgroup: Option<&Li
     let evidence = first.into_iter().chain([inspect(field, limit)]).collect();
     match (limit, agrees) {
         (0, _) => Seen::plain(0, "without a limit", evidence),
-        (limit, false) => Seen::plain(0, format!("without a limit in the kernel, though inspect has {}", words(limit)), evidence),
+        (limit, false) => {
+            Seen::plain(0, format!("without a limit in the kernel, though inspect has {}", words(limit)), evidence)
+        }
         (limit, true) => Seen::plain(limit, words(limit), evidence),
     }
 }
@@ -584,7 +621,7 @@ fn cgroup(container: &ContainerFacts) -> crate::fact::CgroupFacts {
 }
 
 fn memory(container: &ContainerFacts) -> Seen {
-    limit(container, container.made.memory, "Memory", cgroup(container).memory.as_ref(), size_in_words)
+    limit(container, container.made.memory, "Memory", cgroup(container).memory.as_ref(), size::words)
 }
 
 fn pids(container: &ContainerFacts) -> Seen {
@@ -600,7 +637,13 @@ fn cpu(container: &ContainerFacts) -> Seen {
         return limit(container, (made.nano_cpus / 1_000_000).max(1), "NanoCpus (thousandths)", group.cpu.as_ref(), cpus);
     }
     if made.cpu_quota > 0 {
-        return limit(container, (made.cpu_quota.saturating_mul(1000) / period).max(1), "CpuQuota (thousandths)", group.cpu.as_ref(), cpus);
+        return limit(
+            container,
+            (made.cpu_quota.saturating_mul(1000) / period).max(1),
+            "CpuQuota (thousandths)",
+            group.cpu.as_ref(),
+            cpus,
+        );
     }
     let evidence = vec![inspect("NanoCpus", 0), inspect("CpuQuota", made.cpu_quota), inspect("CpuShares", made.cpu_shares)];
     match made.cpu_shares {
@@ -639,7 +682,13 @@ fn devices(container: &ContainerFacts) -> Seen {
     let named = made.devices.iter().map(|device| (device.clone(), device.clone()));
     let rules = made.device_rules.iter().map(|rule| (rule.clone(), rule.clone()));
     let evidence = vec!["inspect HostConfig.Devices, DeviceRequests, DeviceCgroupRules, Privileged".into()];
-    Seen::list(all.into_iter().chain(named).chain(rules).collect(), evidence)
+    let of_device = made.devices.iter().map(|device| (device.clone(), format!("--device {device}")));
+    let of_rule = made.device_rules.iter().map(|rule| match rule.strip_prefix("cgroup rule ") {
+        Some(given) => (rule.clone(), format!("--device-cgroup-rule '{given}'")),
+        None => (rule.clone(), "--gpus".into()),
+    });
+    let advised = [("all".to_owned(), "--privileged".to_owned())].into_iter().chain(of_device).chain(of_rule).collect();
+    Seen { advised, ..Seen::list(all.into_iter().chain(named).chain(rules).collect(), evidence) }
 }
 
 /// The patterns for an approved device: with any choice of its permissions, all of them where none are given.
@@ -666,7 +715,13 @@ fn ulimits(container: &ContainerFacts, context: &Context) -> Result<Seen, String
         _ => BTreeSet::new(),
     };
     let own = container.made.ulimits.iter().filter(|limit| !default.contains(*limit)).cloned();
-    Ok(Seen::keys(own, vec![inspect("Ulimits", if container.made.ulimits.is_empty() { "none".into() } else { container.made.ulimits.join(", ") })]))
+    Ok(Seen::keys(
+        own,
+        vec![inspect(
+            "Ulimits",
+            if container.made.ulimits.is_empty() { "none".into() } else { container.made.ulimits.join(", ") },
+        )],
+    ))
 }
 
 fn default_ulimit(name: &str, limit: &Value) -> Option<String> {
@@ -690,9 +745,12 @@ fn with_both(limit: &str) -> String {
 
 fn seccomp(container: &ContainerFacts, context: &Context) -> Seen {
     let made = &container.made;
-    let profile = made.security_opt.iter().find_map(|option| option.strip_prefix("seccomp=").or_else(|| option.strip_prefix("seccomp:")));
+    let profile =
+        made.security_opt.iter().find_map(|option| option.strip_prefix("seccomp=").or_else(|| option.strip_prefix("seccomp:")));
     let options = context.facts.daemon.api.known().and_then(|api| api.security_options.as_ref());
-    let of_daemon = options.map(|options| options.iter().any(|option| option.starts_with("name=seccomp") && !option.contains("profile=unconfined")));
+    let of_daemon = options.map(|options| {
+        options.iter().any(|option| option.starts_with("name=seccomp") && !option.contains("profile=unconfined"))
+    });
     let told = match profile {
         _ if made.privileged => false,
         Some("unconfined") => false,
@@ -738,7 +796,8 @@ fn no_new_privileges(container: &ContainerFacts, context: &Context) -> Result<Se
             false
         }
     };
-    let line = |kernel: &KernelFacts| Some(format!("/proc/{}/status NoNewPrivs: {}", kernel.pid, u8::from(kernel.no_new_privs?)));
+    let line =
+        |kernel: &KernelFacts| Some(format!("/proc/{}/status NoNewPrivs: {}", kernel.pid, u8::from(kernel.no_new_privs?)));
     let told = match explicit {
         Some(value) => inspect("SecurityOpt", format!("no-new-privileges={value}")),
         None => "inspect HostConfig.SecurityOpt: no no-new-privileges".into(),
@@ -769,10 +828,15 @@ fn image(container: &ContainerFacts) -> Result<Seen, String> {
             let same = *id == container.image_id;
             let words = if same { "current".into() } else { format!("older than what {name} is now") };
             let short = |id: &str| id.strip_prefix("sha256:").unwrap_or(id).chars().take(12).collect::<String>();
-            let evidence = vec![format!("inspect Image: {}", short(&container.image_id)), format!("engine GET /images/{name}/json: {}", short(id))];
+            let evidence = vec![
+                format!("inspect Image: {}", short(&container.image_id)),
+                format!("engine GET /images/{name}/json: {}", short(id)),
+            ];
             Ok(Seen::plain(if same { "current" } else { "older" }, words, evidence))
         }
-        Fact::Absent => Err(format!("{name} names no image of this host any more, so whether there is a newer one can't be told")),
+        Fact::Absent => {
+            Err(format!("{name} names no image of this host any more, so whether there is a newer one can't be told"))
+        }
         Fact::Unknown(why) => Err(why.clone()),
     }
 }
@@ -784,7 +848,8 @@ fn masked_paths(container: &ContainerFacts) -> Seen {
     // `null` is the engine's default in containers of old engines, and nothing at all in privileged ones.
     if !made.privileged {
         let split = PROTECTED.len() - 6;
-        let defaults = [(&made.masked_paths, &PROTECTED[..split]), (&made.readonly_paths, &PROTECTED[split..PROTECTED.len() - 1])];
+        let defaults =
+            [(&made.masked_paths, &PROTECTED[..split]), (&made.readonly_paths, &PROTECTED[split..PROTECTED.len() - 1])];
         for (_, default) in defaults.iter().filter(|(told, _)| told.is_none()) {
             paths.extend(default.iter().map(|path| (*path).to_owned()));
         }
@@ -800,15 +865,25 @@ fn masked_paths(container: &ContainerFacts) -> Seen {
 
 fn environment(container: &ContainerFacts) -> Seen {
     let words = container.env.iter().map(|variable| match variable.url_with_password {
-        true => (format!("{}:URL_WITH_PASSWORD", variable.name.to_ascii_uppercase()), format!("{} (an address with a password)", variable.name)),
+        true => (
+            format!("{}:URL_WITH_PASSWORD", variable.name.to_ascii_uppercase()),
+            format!("{} (an address with a password)", variable.name),
+        ),
         false => (variable.name.to_ascii_uppercase(), variable.name.clone()),
     });
-    Seen::list(words.collect(), vec!["inspect Config.Env, values not kept".into()])
+    let advised = container
+        .env
+        .iter()
+        .map(|variable| (format!("{}:URL_WITH_PASSWORD", variable.name.to_ascii_uppercase()), variable.name.clone()));
+    let advised = advised.collect();
+    Seen { advised, ..Seen::list(words.collect(), vec!["inspect Config.Env, values not kept".into()]) }
 }
 
 fn programs(container: &ContainerFacts) -> Result<Seen, String> {
     let kernel = kernel(container).map_err(|why| why.unwrap_or_else(|| "it does not run".into()))?;
-    let name = |process: &crate::fact::ProcessInContainer| if process.program.is_empty() { process.name.clone() } else { process.program.clone() };
+    let name = |process: &crate::fact::ProcessInContainer| {
+        if process.program.is_empty() { process.name.clone() } else { process.program.clone() }
+    };
     let programs: BTreeSet<String> = kernel.processes.iter().map(name).filter(|name| !INITS.contains(&name.as_str())).collect();
     let words = if programs.is_empty() { "none".into() } else { programs.iter().cloned().collect::<Vec<_>>().join(", ") };
     let evidence = vec![format!("kernel /proc: {} in its control group", processes(kernel))];

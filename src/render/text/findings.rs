@@ -172,7 +172,11 @@ fn named(group: &[&Finding], view: &View, page: &mut Page) -> io::Result<()> {
         page.line(TEXT, &is_should(first, view))?;
         let shown = if view.verbose { findings.len() } else { NAMES };
         let names = findings.iter().take(shown).map(|finding| finding.target.split_once(':').map_or("", |(_, name)| name));
-        let more = if findings.len() > shown { format!(" and {} more (-v shows them all)", findings.len() - shown) } else { String::new() };
+        let more = if findings.len() > shown {
+            format!(" and {} more (-v shows them all)", findings.len() - shown)
+        } else {
+            String::new()
+        };
         page.item(TEXT, plain(" "), 2, &[plain(names.collect::<Vec<_>>().join(", ")), span(FAINT, more)])?;
         let same_evidence = findings.iter().all(|finding| finding.evidence == first.evidence);
         for finding in findings.iter().take(if same_evidence { 1 } else { shown }) {
