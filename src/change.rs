@@ -62,18 +62,22 @@ pub enum Edit {
         setting: [String; 3],
     },
     /// Set limits of a container by the engine's update.
-    Container {
-        /// The container's id.
-        id: String,
-        /// `container:NAME`.
-        target: String,
-        /// The same limits as they are.
-        before: ContainerLimits,
-        /// What is to be set.
-        after: ContainerLimits,
-    },
+    Container(Box<ContainerEdit>),
     /// Nothing to write: what is on disk only has to be put in force.
     Activate(Action),
+}
+
+/// Limits that one control wishes for a container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContainerEdit {
+    /// The container's id.
+    pub id: String,
+    /// `container:NAME`.
+    pub target: String,
+    /// The same limits as they are.
+    pub before: ContainerLimits,
+    /// What is to be set.
+    pub after: ContainerLimits,
 }
 
 /// What puts changed files in force.

@@ -341,7 +341,7 @@ fn root_readonly(mountinfo: &str) -> Option<bool> {
         let words: Vec<&str> = line.split(' ').collect();
         (words.get(4) == Some(&"/")).then(|| words.get(5).is_some_and(|options| options.split(',').any(|one| one == "ro")))
     };
-    mountinfo.lines().filter_map(options).last()
+    mountinfo.lines().rev().find_map(options)
 }
 
 /// `36 25 0:31 /root /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory`

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::change::{Action, ContainerLimits, Edit, FileImage};
+use crate::change::{Action, ContainerEdit, ContainerLimits, Edit, FileImage};
 use crate::error::{Error, Result};
 use crate::finding::Verdict;
 use crate::formats::audit_rule::Rule;
@@ -35,6 +35,13 @@ pub struct ContainerDraft {
     pub verdicts: Vec<usize>,
 }
 
+/// Everything that is wished, by what it is wished for.
+#[derive(Default)]
+pub struct Drafts {
+    pub files: BTreeMap<String, Draft>,
+    pub containers: Containers,
+}
+
 /// Containers by their ids.
 pub type Containers = BTreeMap<String, ContainerDraft>;
 
@@ -56,9 +63,8 @@ pub fn collect(
     verdict: usize,
     verdicts: &[Verdict],
     context: &Context,
-    drafts: &mut BTreeMap<String, Draft>,
+    Drafts { files: drafts, containers }: &mut Drafts,
     kernel: &mut Vec<(Rule, usize)>,
-    containers: &mut Containers,
     actions: &mut BTreeMap<Action, Vec<usize>>,
 ) -> Result<()> {
     // By their real paths: what two names lead to is one file, and one change.
@@ -132,7 +138,8 @@ pub fn collect(
             }
             actions.entry(Action::SystemdReload).or_default().push(verdict);
         }
-        Edit::Container { id, target, before, after } => {
+        Edit::Container(edit) => {
+            let ContainerEdit { id, target, before, after } = &**edit;
             let draft =
                 containers.entry(id.clone()).or_insert_with(|| ContainerDraft { target: target.clone(), ..Default::default() });
             let other = draft.verdicts.first().copied();

@@ -18,7 +18,7 @@ use crate::formats::audit_rule::Rule;
 use crate::kinds::{Context, daemon_config};
 use crate::reach;
 use crate::report::BaselineRef;
-use draft::Draft;
+use draft::Drafts;
 use folding::Folding;
 
 /// Format of a saved plan.
@@ -117,17 +117,17 @@ pub fn fold(
     baseline: BaselineRef,
     created: String,
 ) -> Result<Folded> {
-    let mut drafts: BTreeMap<String, Draft> = BTreeMap::new();
+    let mut drafts = Drafts::default();
     let mut kernel: Vec<(Rule, usize)> = Vec::new();
-    let mut containers = draft::Containers::new();
     let mut actions: BTreeMap<Action, Vec<usize>> = BTreeMap::new();
     for &index in chosen {
         let Outcome::Fixable(edits) = &verdicts[index].outcome else { continue };
         for edit in edits {
-            draft::collect(edit, index, verdicts, context, &mut drafts, &mut kernel, &mut containers, &mut actions)?;
+            draft::collect(edit, index, verdicts, context, &mut drafts, &mut kernel, &mut actions)?;
         }
     }
 
+    let Drafts { files: drafts, containers } = drafts;
     let mut folding = Folding {
         verdicts,
         context,

@@ -22,6 +22,8 @@ const CONNECTIONS: usize = 16;
 /// How long dockerd may take for each request beyond the first, on top of the client's own patience.
 const EACH: Duration = Duration::from_millis(250);
 
+/// An answer, once it is there.
+type Slot = Option<Result<Reply, Miss>>;
 /// A container, and the number of its first process (0 where it does not run).
 pub type Seen = (ContainerFacts, i64);
 
@@ -132,7 +134,7 @@ impl Engine {
         let count = targets.len();
         let timeout = self.timeout + EACH * u32::try_from(count).unwrap_or(u32::MAX);
         let (targets, next) = (Rc::new(targets), Rc::new(Cell::new(0)));
-        let replies: Rc<RefCell<Vec<Option<Result<Reply, Miss>>>>> = Rc::new(RefCell::new((0..count).map(|_| None).collect()));
+        let replies: Rc<RefCell<Vec<Slot>>> = Rc::new(RefCell::new((0..count).map(|_| None).collect()));
         self.within(timeout, async {
             let local = tokio::task::LocalSet::new();
             for _ in 0..CONNECTIONS.min(count) {

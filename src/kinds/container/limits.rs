@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::baseline::control::Update;
-use crate::change::{ContainerLimits, Edit, RestartPolicy};
+use crate::change::{ContainerEdit, ContainerLimits, Edit, RestartPolicy};
 use crate::fact::{ContainerFacts, LimitFact, Owner};
 use crate::finding::Outcome;
 use crate::formats::size::{self, UNLIMITED};
@@ -35,7 +35,12 @@ pub fn fix(update: &Update, container: &ContainerFacts) -> Outcome {
     match wanted(update, container) {
         Ok(after) => {
             let before = after.same_fields_of(&present(container));
-            Outcome::Fixable(vec![Edit::Container { id: container.id.clone(), target: target(&container.name), before, after }])
+            Outcome::Fixable(vec![Edit::Container(Box::new(ContainerEdit {
+                id: container.id.clone(),
+                target: target(&container.name),
+                before,
+                after,
+            }))])
         }
         Err(reason) => Outcome::Manual(reason),
     }

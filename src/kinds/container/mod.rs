@@ -167,7 +167,7 @@ fn fix(want: &ContainerWant, container: &ContainerFacts, offending: &[String]) -
 
 fn beyond(edit: &Edit, want: &ContainerWant) -> bool {
     let memory = match edit {
-        Edit::Container { after, .. } => after.memory,
+        Edit::Container(edit) => edit.after.memory,
         _ => None,
     };
     memory.is_some_and(|memory| !within(&Value::from(memory), want.no_more_than.as_ref()))
