@@ -457,8 +457,10 @@ fn ssh_servers(container: &ContainerFacts) -> Seen {
     match kernel(container) {
         Ok(kernel) => {
             for process in &kernel.processes {
-                if SSH_SERVERS.contains(&process.name.as_str()) || SSH_SERVERS.contains(&process.program.as_str()) {
-                    words.push((process.name.clone(), format!("{} (running)", process.name)));
+                // A process may call itself anything; its program's file has a name too.
+                let names = [&process.name, &process.program];
+                if let Some(name) = names.into_iter().find(|name| SSH_SERVERS.contains(&name.as_str())) {
+                    words.push((name.clone(), format!("{name} (running)")));
                 }
             }
             words.dedup();
