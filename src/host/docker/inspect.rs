@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 
 use crate::fact::{ContainerFacts, EnvFact, ExecFact, Made, MountFact, Owner, PortFact};
@@ -206,6 +207,20 @@ impl DeviceRequest {
     }
 }
 
+/// serde would take an array for an object, and an empty one for an object of defaults.
+fn object<'de, D: Deserializer<'de>, T: DeserializeOwned>(from: D) -> Result<T, D::Error> {
+    let fields = serde_json::Map::deserialize(from)?;
+    serde_json::from_value(fields.into()).map_err(serde::de::Error::custom)
+}
+
+/// The same where it may be missing.
+fn object_or_default<'de, D: Deserializer<'de>, T: Default + DeserializeOwned>(from: D) -> Result<T, D::Error> {
+    match Option::<serde_json::Map<_, _>>::deserialize(from)? {
+        Some(fields) => serde_json::from_value(fields.into()).map_err(serde::de::Error::custom),
+        None => Ok(T::default()),
+    }
+}
+
 /// `null` is what a missing field is.
 fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(from: D) -> Result<T, D::Error> {
     Ok(Option::deserialize(from)?.unwrap_or_default())
@@ -225,8 +240,11 @@ struct Row {
 struct Inspect {
     id: String,
     name: String,
+    #[serde(deserialize_with = "object")]
     state: State,
+    #[serde(deserialize_with = "object")]
     host_config: HostConfig,
+    #[serde(deserialize_with = "object")]
     config: Config,
     #[serde(default, deserialize_with = "or_default")]
     created: String,
@@ -240,7 +258,7 @@ struct Inspect {
     exec_ids: Vec<String>,
     #[serde(default, deserialize_with = "or_default")]
     mounts: Vec<Mount>,
-    #[serde(default, deserialize_with = "or_default")]
+    #[serde(default, deserialize_with = "object_or_default")]
     network_settings: NetworkSettings,
 }
 
@@ -308,7 +326,7 @@ struct HostConfig {
     publish_all_ports: bool,
     #[serde(deserialize_with = "or_default")]
     auto_remove: bool,
-    #[serde(deserialize_with = "or_default")]
+    #[serde(deserialize_with = "object_or_default")]
     restart_policy: RestartPolicy,
     #[serde(deserialize_with = "or_default")]
     memory: i64,
@@ -429,6 +447,7 @@ struct Binding {
 struct Exec {
     #[serde(rename = "ID")]
     id: String,
+    #[serde(deserialize_with = "object")]
     process_config: ProcessConfig,
 }
 
@@ -439,3 +458,7 @@ struct ProcessConfig {
     #[serde(default)]
     user: String,
 }
+
+#[cfg(test)]
+#[path = "inspect_tests.rs"]
+mod tests;
