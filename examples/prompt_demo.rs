@@ -3,7 +3,7 @@
 //! It reads a line first, so that the terminal can be set up, and one after the answer, so that the terminal can be looked
 //! at while the process still has it.
 
-use harden::commands::prompt::{PickItem, choose_baseline, confirm_typed, next_step, pick_findings};
+use harden::commands::prompt::{PickItem, choose_baseline, confirm_typed, next_step, pick_findings, text};
 
 fn main() {
     wait();
@@ -29,6 +29,11 @@ fn main() {
             confirm_typed("4 changes will be made, and dockerd restarts.", "yes").map(|answer| answer.to_string())
         }
         Some("step") => next_step("And now?", &["Apply", "Choose again", "Stop"]).map(|answer| answer.to_string()),
+        Some("text") => {
+            let check =
+                |typed: &str| if typed.ends_with(".toml") { Ok(()) } else { Err(format!("`{typed}` is no .toml file")) };
+            text("Baseline file to write (enter: ./my.toml):", Some("./my.toml"), &check)
+        }
         _ => std::process::exit(64),
     };
     match &answer {

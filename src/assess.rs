@@ -9,6 +9,7 @@ use crate::finding::{Finding, Fix, FixKind, Outcome, Status, Verdict};
 use crate::foresight;
 use crate::formats::audit_rule::Rule;
 use crate::formats::{mask, rules_d};
+use crate::kinds::restart::Restart;
 use crate::kinds::{self, Context, daemon};
 use crate::plan::{self, Folded, Plan};
 use crate::render::diff;
@@ -60,8 +61,7 @@ pub fn assess(baseline: &Baseline, facts: &Facts, limits: &Limits) -> Result<Ass
         .iter()
         .enumerate()
         .map(|(index, verdict)| {
-            let limit = (risk(verdict, restart), limits.max_risk);
-            let mut finding = finding(verdict, index, &folded, chosen.contains(&index), limit);
+            let mut finding = finding(verdict, index, &folded, chosen.contains(&index), (&restart, limits.max_risk));
             if finding.status == Status::Drift
                 && let Some((waiver, expired)) = &waivers[index]
             {
@@ -96,7 +96,7 @@ fn choose(
     context: &Context,
     limits: &Limits,
     today: jiff::civil::Date,
-) -> (Vec<usize>, Risk) {
+) -> (Vec<usize>, Restart) {
     let wanted: Vec<usize> = (0..verdicts.len())
         .filter(|&index| {
             let verdict = &verdicts[index];
@@ -106,8 +106,9 @@ fn choose(
                 && (limits.wanted)(&verdict.control.id, &verdict.target)
         })
         .collect();
-    let restart = restart_risk(wanted.iter().map(|&index| &verdicts[index]), context);
-    (wanted.into_iter().filter(|&index| risk(&verdicts[index], restart) <= limits.max_risk).collect(), restart)
+    let survive = daemon::containers_survive(wanted.iter().map(|&index| &verdicts[index]), context);
+    let restart = Restart::of(context.facts, &context.effective, survive);
+    (wanted.into_iter().filter(|&index| risk(&verdicts[index], &restart) <= limits.max_risk).collect(), restart)
 }
 
 /// Adds the verdicts that become fixable once the plan is applied; says whether there are any.
@@ -141,31 +142,23 @@ fn look_ahead<'c>(
     !news.is_empty()
 }
 
-/// What restarting dockerd means on this host now, given the verdicts that are fixed.
-fn restart_risk<'v, 'c: 'v>(wanted: impl Iterator<Item = &'v Verdict<'c>>, context: &Context) -> Risk {
-    let facts = context.facts;
-    if facts.daemon.process.is_absent() {
-        return Risk::Restart;
-    }
-    // What runs can't be told: containers may.
-    let Some(api) = facts.daemon.api.known() else { return Risk::Disruptive };
-    let safe = api.containers_running == Some(0) || daemon::containers_survive(wanted, context);
-    if safe { Risk::Restart } else { Risk::Disruptive }
+/// The risk of fixing one finding on this host: the control's own, or that of the restart it needs.
+fn risk(verdict: &Verdict, restart: &Restart) -> Risk {
+    let control = verdict.control.risk;
+    if restarts(verdict) { control.max(restart.risk()) } else { control }
 }
 
-/// The risk of fixing one finding on this host: the control's own, or that of the restart it needs.
-fn risk(verdict: &Verdict, restart: Risk) -> Risk {
+/// Whether fixing a finding restarts dockerd.
+fn restarts(verdict: &Verdict) -> bool {
     let restarts = |edit: &Edit| {
         matches!(edit, Edit::DaemonKey { activation: Some(Action::DockerRestart), .. } | Edit::Activate(Action::DockerRestart))
     };
-    match &verdict.outcome {
-        Outcome::Fixable(edits) if edits.iter().any(restarts) => verdict.control.risk.max(restart),
-        _ => verdict.control.risk,
-    }
+    matches!(&verdict.outcome, Outcome::Fixable(edits) if edits.iter().any(restarts))
 }
 
-fn finding(verdict: &Verdict, index: usize, folded: &Folded, chosen: bool, (risk, max_risk): (Risk, Risk)) -> Finding {
+fn finding(verdict: &Verdict, index: usize, folded: &Folded, chosen: bool, (restart, max_risk): (&Restart, Risk)) -> Finding {
     let control = verdict.control;
+    let risk = risk(verdict, restart);
     let changes = folded.changes_of.get(&index).cloned().unwrap_or_default();
     let fix = |kind, reason| Fix { kind, changes: Vec::new(), reason };
     let (status, fix) = match &verdict.outcome {
@@ -174,7 +167,8 @@ fn finding(verdict: &Verdict, index: usize, folded: &Folded, chosen: bool, (risk
         Outcome::Unknown(reason) => (Status::Unknown, fix(FixKind::None, Some(reason.clone()))),
         Outcome::Manual(reason) => (Status::Drift, fix(FixKind::Manual, Some(reason.clone()))),
         Outcome::Fixable(_) if risk > max_risk => {
-            let does = if risk == Risk::Restart { "restarts dockerd" } else { "is disruptive" };
+            let why = restart.why().filter(|_| restarts(verdict)).map(|why| format!(": {why}")).unwrap_or_default();
+            let does = if risk == Risk::Restart { "restarts dockerd".into() } else { format!("is disruptive{why}") };
             let reason = format!("its fix {does}; allow it with --max-risk {}", name(risk));
             (Status::Drift, fix(FixKind::Manual, Some(reason)))
         }
@@ -233,7 +227,11 @@ pub fn report(facts: &Facts, assessment: &Assessment, outcome: Option<RunOutcome
                 api_version: daemon.api.known().and_then(|api| api.api_version.clone()),
             },
             audit: report::Audit {
-                installed: audit.installed.known().is_some(),
+                installed: match &audit.installed {
+                    crate::fact::Fact::Known(_) => Some(true),
+                    crate::fact::Fact::Absent => Some(false),
+                    crate::fact::Fact::Unknown(_) => None,
+                },
                 enabled: kernel.map(|kernel| kernel.enabled),
                 kernel_rules: kernel.map(|kernel| kernel.rules.len()),
             },

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::change::Change;
-use crate::fact::{ApiFacts, Content, Fact, FileFact, FileKind, ProcessFact, ServiceManager, UnitFacts};
+use crate::fact::{ApiFacts, Content, Fact, FileFact, FileKind, ProcessFact, Seal, ServiceManager, UnitFacts};
 
 const CONFIG: &str = "/etc/docker/daemon.json";
 /// When the recorded dockerd started, nanoseconds since 1970.
@@ -20,6 +20,8 @@ fn file(path: &str, kind: FileKind, mode: u32) -> FileFact {
         dev: 1,
         ino: 1,
         mtime_ns: STARTED - 1,
+        ctime_ns: Some(STARTED - 1),
+        sealed: None,
         size: 0,
         acl: Vec::new(),
         content: None,
@@ -69,7 +71,7 @@ fn api(facts: &mut Facts) -> &mut ApiFacts {
 /// daemon.json is younger than the running dockerd.
 fn edited_since(facts: &mut Facts) {
     if let Some(Fact::Known(file)) = facts.files.get_mut(CONFIG) {
-        file.mtime_ns = STARTED + 1;
+        (file.mtime_ns, file.ctime_ns) = (STARTED + 1, Some(STARTED + 1));
     }
 }
 
@@ -127,7 +129,8 @@ fn a_restart_that_stops_containers_is_planned_only_where_that_is_allowed() {
     facts.files.insert("/var/lib/docker/swarm/docker-state.json".into(), Fact::Known(file("", FileKind::File, 0o600)));
     assert_eq!(
         told(&all(&facts, "daemon-log-level-info")),
-        "Drift Manual: its fix is disruptive; allow it with --max-risk disruptive"
+        "Drift Manual: its fix is disruptive: restarting dockerd may stop containers: what runs is not known; allow it with --max-risk \
+         disruptive"
     );
     // No dockerd runs: nothing is stopped.
     facts.daemon.api = Fact::Absent;
@@ -145,7 +148,7 @@ fn dockerd_is_not_made_to_read_a_file_that_it_would_refuse() {
     assert_eq!(
         told(&assessment),
         "Drift Manual: withheld: dockerd would still refuse /etc/docker/daemon.json: line 1: `foo` is no key of daemon.json, and \
-         dockerd refuses to start.; mend that first"
+         dockerd refuses to start; mend that first"
     );
     assert_eq!(assessment.plan.fixes, []);
     assert_eq!(assessment.plan.withheld.len(), 1);
@@ -169,6 +172,82 @@ fn dockerd_is_not_made_to_read_a_file_that_it_would_refuse() {
     let mut facts = host(r#"{"log-level": "info"}"#);
     edited_since(&mut facts);
     assert_eq!(actions(&all(&facts, "daemon-log-level-info")), [Action::DockerRestart]);
+}
+
+#[test]
+fn what_the_host_lacks_withholds_what_would_build_on_it() {
+    let missing = |text: &str| {
+        let mut facts = host(text);
+        facts.files.insert("/etc/docker/gone.json".into(), Fact::Absent);
+        facts
+    };
+    let gone = "`seccomp-profile` names /etc/docker/gone.json, which does not exist";
+    let facts = missing(r#"{"log-level": "debug", "seccomp-profile": "/etc/docker/gone.json"}"#);
+    assert_eq!(
+        told(&all(&facts, "daemon-log-level-info")),
+        format!("Drift Manual: withheld: dockerd would still refuse {CONFIG}: {gone}; mend that first")
+    );
+    let valid = all(&facts, "daemon-config-valid");
+    assert_eq!(told(&valid), "Drift Manual: dockerd does not start with it; put it there or take the key away");
+    assert_eq!(
+        (valid.findings[0].target.as_str(), valid.findings[0].observed.as_str()),
+        (format!("{CONFIG}:1:24").as_str(), format!("wrong: {gone}").as_str())
+    );
+    // dockerd would start, and its containers not.
+    let facts = host(r#"{"log-level": "debug", "log-opts": {"max-size": "10x"}}"#);
+    assert_eq!(
+        told(&all(&facts, "daemon-log-level-info")),
+        format!(
+            "Drift Manual: withheld: containers would still fail with {CONFIG}: `log-opts.max-size` is no size above 0, like \"10m\"; \
+             mend that first"
+        )
+    );
+    let facts = host(r#"{"log-level": "debug", "default-ulimits": {"nofile": {"Soft": 1, "Hard": 2}}}"#);
+    assert_eq!(
+        told(&all(&facts, "daemon-log-level-info")),
+        format!(
+            "Drift Manual: withheld: containers would still fail with {CONFIG}: line 1: `default-ulimits.nofile` has no \"Name\": \
+             dockerd starts, and then every container start fails; mend that first"
+        )
+    );
+    // What an edit alone brings about is left out, and the rest is done.
+    let mut facts = host(r#"{"iptables": false, "log-level": "debug"}"#);
+    facts.daemon.search_path = Some(Fact::Known("/usr/sbin".into()));
+    facts.files.insert("/usr/sbin/iptables".into(), Fact::Absent);
+    let both = all(&facts, "daemon-log-level-info daemon-iptables-enabled");
+    assert_eq!(both.plan.withheld, []);
+    let iptables = both.findings.iter().find(|finding| finding.target == "iptables").unwrap();
+    assert_eq!(
+        iptables.fix.reason.as_deref().unwrap(),
+        "dockerd would not start then: dockerd filters packets with the program iptables, which no directory of its PATH has; install \
+         iptables, then run harden again"
+    );
+    assert_eq!(both.plan.changes[0].summary, "set log-level");
+}
+
+#[test]
+fn an_edit_of_anothers_makes_a_restart_disruptive() {
+    let mut facts = host(r#"{"log-level": "debug", "data-root": "/srv/docker"}"#);
+    api(&mut facts).data_root = Some("/var/lib/docker".into());
+    let takes = "takes into force data-root: /srv/docker, edited since dockerd started: images, containers and volumes of \
+                 /var/lib/docker vanish";
+    let assessment = all(&facts, "daemon-log-level-info");
+    assert_eq!((assessment.plan.changes.len(), actions(&assessment)), (0, vec![]));
+    assert_eq!(
+        told(&assessment),
+        format!("Drift Manual: its fix is disruptive: restarting dockerd also {takes}; allow it with --max-risk disruptive")
+    );
+    let baseline = crate::baseline::load("guide", &[]).and_then(|guide| guide.select(&["daemon-log-level-info".into()], &[]));
+    let allowed = Limits { max_risk: Risk::Disruptive, wanted: &|_, _| true };
+    let assessment = assess(&baseline.unwrap(), &facts, &allowed).unwrap();
+    let reasons: Vec<&str> = assessment.plan.activations.iter().map(|activation| activation.reason.as_str()).collect();
+    assert_eq!(reasons, [format!("restarts dockerd; no container is running; also {takes}")]);
+    // Going back restarts as well.
+    let (risk, _) = going_back(&facts, Some(r#"{"data-root": "/srv/docker"}"#));
+    assert_eq!(risk.unwrap(), Risk::Disruptive);
+    // dockerd has it.
+    api(&mut facts).data_root = Some("/srv/docker".into());
+    assert_eq!(told(&all(&facts, "daemon-log-level-info")), "Drift Automatic");
 }
 
 #[test]
@@ -268,8 +347,108 @@ fn what_could_not_be_seen_is_not_compliant() {
     edited_since(&mut facts);
     assert_eq!(
         status(&facts, "daemon-live-restore"),
-        "Unknown None: /etc/docker/daemon.json is younger than the running dockerd, and no answer within 5s"
+        "Unknown None: /etc/docker/daemon.json was changed since dockerd started, and no answer within 5s"
     );
+}
+
+#[test]
+fn an_old_file_that_changed_is_not_said_to_be_read() {
+    let mut facts = host(r#"{"log-level": "info"}"#);
+    let log_level = |facts: &Facts| told(&all(facts, "daemon-log-level-info"));
+    assert_eq!(log_level(&facts), "Compliant None");
+    // A chmod, or a file put back with its times: nobody can tell.
+    let config = |facts: &mut Facts, mtime: i64, ctime: Option<i64>| match facts.files.get_mut(CONFIG) {
+        Some(Fact::Known(file)) => (file.mtime_ns, file.ctime_ns) = (mtime, ctime),
+        other => panic!("{other:?}"),
+    };
+    config(&mut facts, STARTED - 1, Some(STARTED + 1));
+    assert_eq!(
+        log_level(&facts),
+        "Unknown None: /etc/docker/daemon.json was changed since dockerd started, its content perhaps not, so whether dockerd has \
+         read it can't be told; a restart of dockerd settles it"
+    );
+    let assessment = all(&facts, "daemon-log-level-info");
+    assert_eq!(assessment.findings[0].observed, "info");
+    assert_eq!(actions(&assessment), [], "nothing is restarted on a suspicion");
+    // Harden's own record tells.
+    facts.daemon.config_at_start = Fact::Known(Content(br#"{"log-level": "info", "debug": false}"#.to_vec()));
+    assert_eq!(log_level(&facts), "Compliant None");
+    facts.daemon.config_at_start = Fact::Known(Content(br#"{"log-level": "debug"}"#.to_vec()));
+    assert_eq!(log_level(&facts), "Drift Automatic");
+    assert_eq!(actions(&all(&facts, "daemon-log-level-info")), [Action::DockerRestart]);
+    // A time that somebody set to tomorrow says nothing: the kernel knows better.
+    facts.daemon.config_at_start = Fact::Absent;
+    config(&mut facts, STARTED + 1, Some(STARTED - 1));
+    assert_eq!(log_level(&facts), "Compliant None");
+    // Older records of a host have the one time only.
+    config(&mut facts, STARTED + 1, None);
+    assert_eq!(log_level(&facts), "Drift Automatic");
+    config(&mut facts, STARTED - 1, None);
+    assert_eq!(log_level(&facts), "Compliant None");
+}
+
+#[test]
+fn what_is_sealed_is_withheld_with_the_way_out() {
+    let only = "daemon-log-level-info file-daemon-json-mode";
+    let withheld = |path: &str, seal: Seal, root: &str| {
+        let mut facts = host(r#"{"log-level": "debug"}"#);
+        facts.host.root = root.into();
+        facts.files.insert("/etc/docker".into(), Fact::Known(file("/etc/docker", FileKind::Dir, 0o755)));
+        for (name, fact) in &mut facts.files {
+            if let Fact::Known(file) = fact {
+                file.sealed = (name == path).then_some(seal);
+                file.mode |= 0o022 * u32::from(name == CONFIG);
+            }
+        }
+        let plan = all(&facts, only).plan;
+        assert_eq!((plan.changes.len(), plan.activations.len()), (0, 0), "{plan:#?}");
+        let [withheld] = plan.withheld.as_slice() else { panic!("{:#?}", plan.withheld) };
+        assert_eq!(withheld.target, CONFIG);
+        withheld.reason.clone()
+    };
+    let cases = [
+        (
+            CONFIG,
+            Seal::Immutable,
+            "/",
+            "/etc/docker/daemon.json is immutable; lift that first: `chattr -i /etc/docker/daemon.json`",
+        ),
+        (
+            CONFIG,
+            Seal::AppendOnly,
+            "/",
+            "/etc/docker/daemon.json can only be appended to; lift that first: `chattr -a /etc/docker/daemon.json`",
+        ),
+        (
+            CONFIG,
+            Seal::ReadOnlyMount,
+            "/srv/tree",
+            "/srv/tree/etc/docker/daemon.json lies on a file system that is mounted read-only; see `findmnt -T /srv/tree/etc/docker/daemon.json`",
+        ),
+        ("/etc/docker", Seal::Immutable, "/", "/etc/docker is immutable; lift that first: `chattr -i /etc/docker`"),
+        (
+            "/etc/docker",
+            Seal::ReadOnlyMount,
+            "/",
+            "/etc/docker lies on a file system that is mounted read-only; see `findmnt -T /etc/docker`",
+        ),
+    ];
+    for (path, seal, root, reason) in cases {
+        assert_eq!(withheld(path, seal, root), reason);
+    }
+    // What is as wanted may be sealed.
+    let mut facts = host(r#"{"log-level": "info"}"#);
+    if let Some(Fact::Known(file)) = facts.files.get_mut(CONFIG) {
+        file.sealed = Some(Seal::Immutable);
+    }
+    assert_eq!(all(&facts, only).plan.withheld, []);
+    // An immutable directory keeps its names, not the modes of what is in it.
+    if let Some(Fact::Known(file)) = facts.files.get_mut(CONFIG) {
+        (file.sealed, file.mode) = (None, 0o666);
+    }
+    let dir = FileFact { sealed: Some(Seal::Immutable), ..file("/etc/docker", FileKind::Dir, 0o755) };
+    facts.files.insert("/etc/docker".into(), Fact::Known(dir));
+    assert_eq!(all(&facts, only).plan.changes.len(), 1);
 }
 
 #[test]
@@ -296,7 +475,9 @@ fn what_no_restart_mends_is_not_restarted_for() {
     api(&mut facts).bridge_icc = Some(true);
     assert_eq!(disruptive(&facts, "daemon-icc-disabled"), "Drift Automatic");
     facts.host.br_netfilter = Fact::Known(false);
-    assert!(disruptive(&facts, "daemon-icc-disabled").starts_with("Drift Manual: dockerd may not start with icc"));
+    assert!(
+        disruptive(&facts, "daemon-icc-disabled").starts_with("Drift Manual: dockerd would not start then: `icc` is false")
+    );
 }
 
 #[test]
@@ -330,7 +511,7 @@ fn flags_are_half_of_what_contradicts() {
     assert_eq!(
         told(&assessment),
         "Drift Manual: withheld: dockerd would still refuse /etc/docker/daemon.json: line 1: `ip6tables` needs `experimental` before \
-         engine 27.0; unless a flag sets that, dockerd refuses to start.; mend that first"
+         engine 27.0; unless a flag sets that, dockerd refuses to start; mend that first"
     );
     // The flag that solves it.
     let facts = with_flag(r#"{"ip6tables": true}"#, "--experimental");
@@ -422,4 +603,92 @@ fn traps_1_and_8_no_reload_with_other_authorization_plugins() {
     edited_since(&mut facts);
     facts.daemon.config_at_start = Fact::Known(Content(with.into()));
     assert_eq!(actions(&all(&facts, "daemon-debug-disabled")), []);
+}
+
+/// The plan that takes daemon.json back from what it says to `before`, completed on this host.
+fn going_back(facts: &Facts, before: Option<&str>) -> (Result<Risk>, Plan) {
+    let image = |content: &str| FileImage {
+        kind: FileKind::File,
+        mode: 0o644,
+        uid: 0,
+        gid: 0,
+        content: Some(Content(content.into())),
+        xattrs: None,
+        mtime_ns: None,
+    };
+    let now = facts.files[CONFIG].known().and_then(|file| file.content.clone()).unwrap();
+    let effect = Effect::File {
+        path: CONFIG.into(),
+        before: Some(image(std::str::from_utf8(&now.0).unwrap())),
+        after: before.map(image),
+    };
+    let change = Change { id: "c1".into(), controls: Vec::new(), risk: Risk::Safe, summary: String::new(), effect };
+    let mut plan = Plan { changes: vec![change], undoes: Some("t".into()), ..Plan::default() };
+    (plan::undo::complete(&mut plan, facts), plan)
+}
+
+#[test]
+fn going_back_is_judged_on_the_host_as_it_is_now() {
+    let actions = |plan: &Plan| plan.activations.iter().map(|activation| activation.action).collect::<Vec<_>>();
+    let hardened = r#"{"log-level": "info", "live-restore": true}"#;
+    let mut facts = host(hardened);
+    api(&mut facts).live_restore = Some(true);
+    facts.host.service_manager = ServiceManager::Systemd;
+    // Nothing runs.
+    let (risk, plan) = going_back(&facts, Some(r#"{"log-level": "debug"}"#));
+    assert_eq!((risk.unwrap(), actions(&plan)), (Risk::Restart, vec![Action::DockerReload, Action::DockerRestart]));
+    assert_eq!(plan::undo::kept(&plan, &facts), None, "the restart takes it back");
+    // Containers would not outlive the start with the old file; they do where it keeps live-restore.
+    api(&mut facts).containers_running = Some(2);
+    assert_eq!(going_back(&facts, Some(r#"{"log-level": "debug"}"#)).0.unwrap(), Risk::Disruptive);
+    assert_eq!(going_back(&facts, Some(r#"{"log-level": "debug", "live-restore": true}"#)).0.unwrap(), Risk::Restart);
+    // Who runs is not known: containers may.
+    let mut hidden = facts.clone();
+    hidden.daemon.api = Fact::Unknown("denied".into());
+    assert_eq!(going_back(&hidden, Some(r#"{"log-level": "debug", "live-restore": true}"#)).0.unwrap(), Risk::Disruptive);
+    // A reload is enough, but takes nothing back.
+    let (risk, plan) = going_back(&facts, Some(r#"{"log-level": "info"}"#));
+    assert_eq!((risk.unwrap(), actions(&plan)), (Risk::Safe, vec![Action::DockerReload]));
+    assert_eq!(plan::undo::kept(&plan, &facts).unwrap(), "the running dockerd keeps live-restore until it is restarted");
+    // dockerd never read what is taken back: it runs with the old values.
+    let mut unread = facts.clone();
+    edited_since(&mut unread);
+    unread.daemon.config_at_start = Fact::Known(Content(r#"{"log-level": "debug", "live-restore": true}"#.into()));
+    let (risk, plan) = going_back(&unread, Some(r#"{"log-level": "debug", "live-restore": true}"#));
+    assert_eq!((risk.unwrap(), actions(&plan)), (Risk::Safe, vec![]));
+    // No daemon, nothing to put in force.
+    facts.daemon.process = Fact::Absent;
+    facts.daemon.api = Fact::Absent;
+    let (risk, plan) = going_back(&facts, None);
+    assert_eq!((risk.unwrap(), actions(&plan)), (Risk::Safe, vec![]));
+}
+
+#[test]
+fn going_back_to_what_dockerd_would_not_start_with_is_refused() {
+    let told = |facts: &Facts, before: Option<&str>| going_back(facts, before).0.unwrap_err().what;
+    // Authorization plugins given by flag since: a reload would switch them off, so it takes a restart.
+    let mut facts = host(r#"{"debug": false}"#);
+    if let Fact::Known(process) = &mut facts.daemon.process {
+        process.argv.push("--authorization-plugin=p".into());
+    }
+    let (_, plan) = going_back(&facts, Some(r#"{"debug": true}"#));
+    assert_eq!(plan.activations[0].action, Action::DockerRestart);
+    // The node joined a swarm since.
+    let mut facts = host("{}");
+    api(&mut facts).swarm_state = Some("active".into());
+    assert_eq!(
+        told(&facts, Some(r#"{"live-restore": true}"#)),
+        "going back would leave a dockerd that does not start: dockerd would still refuse /etc/docker/daemon.json: this node is in a \
+         swarm, which `live-restore` does not go with; mend that first; nothing was changed"
+    );
+    // A flag names the file by now, or gives the same key.
+    let mut facts = host("{}");
+    if let Fact::Known(process) = &mut facts.daemon.process {
+        process.argv.extend([format!("--config-file={CONFIG}"), "--log-level=info".into()]);
+    }
+    assert_eq!(
+        told(&facts, None),
+        "going back would leave a dockerd that does not start: the file would be gone, and --config-file names it; nothing was changed"
+    );
+    assert!(told(&facts, Some(r#"{"log-level": "debug"}"#)).contains("`log-level` is also given as a flag"));
 }

@@ -227,11 +227,15 @@ pub struct FileImage {
     /// All extended attributes, where undoing a change has to put them back; otherwise they stay as they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub xattrs: Option<BTreeMap<String, Content>>,
+    /// When the content was written, nanoseconds since 1970, where undoing a change has to put that back too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mtime_ns: Option<i64>,
 }
 
 impl From<&FileFact> for FileImage {
     fn from(fact: &FileFact) -> Self {
-        Self { kind: fact.kind, mode: fact.mode, uid: fact.uid, gid: fact.gid, content: fact.content.clone(), xattrs: None }
+        let (mode, uid, gid) = (fact.mode, fact.uid, fact.gid);
+        Self { kind: fact.kind, mode, uid, gid, content: fact.content.clone(), xattrs: None, mtime_ns: None }
     }
 }
 

@@ -61,7 +61,7 @@ pub struct Common {
     /// The engine's version, where it can't be asked (image trees, `generate`).
     #[arg(long, global = true, value_name = "VERSION", help_heading = "Where to look")]
     pub docker_version: Option<String>,
-    /// Where transactions and originals are kept.
+    /// Where transactions and originals are kept; with --root, within the tree.
     #[arg(long, global = true, value_name = "DIR", default_value = "/var/lib/harden", help_heading = "Where to look")]
     pub state_dir: PathBuf,
     /// Output format.
@@ -145,11 +145,11 @@ pub enum Command {
         #[command(subcommand)]
         command: BaselineCommand,
     },
-    /// What a control is, why, how it is observed, what its fix does and breaks.
+    /// What a control is, why, how it is observed, what its fix does and breaks; or what a variable is for.
     Explain {
-        /// Its id; `harden baseline show` lists them.
-        #[arg(value_name = "CONTROL")]
-        control: String,
+        /// A control's id, which `harden baseline show` lists, or a variable's name.
+        #[arg(value_name = "CONTROL|VARIABLE")]
+        name: String,
     },
     /// Write a completion script for a shell.
     Completions {
@@ -164,7 +164,7 @@ pub enum Command {
 pub enum BaselineCommand {
     /// The built-in baselines.
     List,
-    /// One baseline and its controls.
+    /// One baseline: its controls, variables and waivers; -v shows each control's parameters, variables and references.
     Show {
         /// Name or file.
         #[arg(value_name = "NAME|FILE")]
@@ -176,6 +176,139 @@ pub enum BaselineCommand {
         #[arg(value_name = "FILE")]
         file: String,
     },
+    /// What two baselines ask for differently: controls, parameters, variables, waivers. Exit status: 0 the same, 2 different.
+    Diff {
+        /// Name or file.
+        #[arg(value_name = "A")]
+        a: String,
+        /// Name or file.
+        #[arg(value_name = "B")]
+        b: String,
+    },
+    /// Write a commented file to start one's own baseline from; never over an existing one.
+    New {
+        /// The file; the baseline is called like it.
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// The baseline that it extends.
+        #[arg(long, value_name = "NAME|FILE", default_value = crate::baseline::DEFAULT)]
+        from: String,
+    },
+    /// Change one thing in a baseline file, keeping its comments, order and formatting; shows what changed.
+    Set {
+        /// The file.
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// What to set.
+        #[command(subcommand)]
+        setting: Setting,
+    },
+    /// Take back what a baseline file says about one thing.
+    Unset {
+        /// The file.
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// What to take back.
+        #[command(subcommand)]
+        setting: Unsetting,
+    },
+}
+
+/// What `harden baseline set` sets.
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum Setting {
+    /// Switch a control on or off.
+    Control {
+        /// Its id.
+        #[arg(value_name = "CONTROL")]
+        id: String,
+        /// On or off.
+        #[arg(value_enum)]
+        state: Switch,
+    },
+    /// Choose a parameter of a control.
+    Param {
+        /// The control's id.
+        #[arg(value_name = "CONTROL")]
+        control: String,
+        /// mode_max, owner, group or perms.
+        #[arg(value_name = "PARAM")]
+        name: String,
+        /// Its value.
+        #[arg(value_name = "VALUE")]
+        value: String,
+    },
+    /// Give a variable a value.
+    Var {
+        /// Its name, like log.max_size.
+        #[arg(value_name = "NAME")]
+        name: String,
+        /// Its value; a text needs no quotes, a list is written like ["one", "two"].
+        #[arg(value_name = "VALUE", allow_hyphen_values = true)]
+        value: String,
+    },
+    /// Accept the drift of a control; instead of what an earlier waiver of the same control and target says.
+    Waive {
+        /// Its id, or a pattern with * and ?.
+        #[arg(value_name = "CONTROL")]
+        control: String,
+        /// Only this target, or a pattern; all without it.
+        #[arg(long, value_name = "TARGET")]
+        target: Option<String>,
+        /// Why.
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+        /// Who decided.
+        #[arg(long, value_name = "WHO")]
+        by: String,
+        /// The last day on which it holds, like 2027-06-30; without end without it.
+        #[arg(long, value_name = "DATE")]
+        until: Option<String>,
+    },
+}
+
+/// What `harden baseline unset` takes back.
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum Unsetting {
+    /// A control is in or out as the parent has it.
+    Control {
+        /// Its id.
+        #[arg(value_name = "CONTROL")]
+        id: String,
+    },
+    /// A parameter is as the parent has it; all of the control's without PARAM.
+    Param {
+        /// The control's id.
+        #[arg(value_name = "CONTROL")]
+        control: String,
+        /// mode_max, owner, group or perms.
+        #[arg(value_name = "PARAM")]
+        name: Option<String>,
+    },
+    /// A variable is as the parent has it.
+    Var {
+        /// Its name.
+        #[arg(value_name = "NAME")]
+        name: String,
+    },
+    /// The waivers of a control, as it is written in them.
+    Waive {
+        /// Its id or pattern.
+        #[arg(value_name = "CONTROL")]
+        control: String,
+        /// Only those with this target.
+        #[arg(long, value_name = "TARGET")]
+        target: Option<String>,
+    },
+}
+
+/// On or off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Switch {
+    /// In the baseline.
+    On,
+    /// Not in it.
+    Off,
 }
 
 /// Artifacts for image builds.
@@ -229,6 +362,16 @@ impl From<MaxRisk> for Risk {
             MaxRisk::Safe => Risk::Safe,
             MaxRisk::Restart => Risk::Restart,
             MaxRisk::Disruptive => Risk::Disruptive,
+        }
+    }
+}
+
+impl From<Risk> for MaxRisk {
+    fn from(risk: Risk) -> Self {
+        match risk {
+            Risk::Safe => MaxRisk::Safe,
+            Risk::Restart => MaxRisk::Restart,
+            Risk::Disruptive => MaxRisk::Disruptive,
         }
     }
 }

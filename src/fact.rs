@@ -20,7 +20,7 @@ pub use container::{
 };
 pub use image::ImageFacts;
 pub use machine::MachineFacts;
-pub use swarm::SwarmFacts;
+pub use swarm::{ClusterFacts, SwarmAddresses, SwarmFacts};
 
 /// One thing that was looked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -128,8 +128,15 @@ pub struct FileFact {
     pub dev: u64,
     /// Inode number.
     pub ino: u64,
-    /// Modification time, nanoseconds since 1970.
+    /// Modification time, nanoseconds since 1970. Anybody who may write the file can set it to anything.
     pub mtime_ns: i64,
+    /// When content or metadata last changed, nanoseconds since 1970: the kernel's clock, which nobody can set back. Older records
+    /// do not have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ctime_ns: Option<i64>,
+    /// What keeps everybody from changing it, root too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sealed: Option<Seal>,
     /// Size in bytes.
     pub size: u64,
     /// Access ACL as `user:1000:rw-` entries beyond owner, group and other; empty when there is none.
@@ -138,6 +145,37 @@ pub struct FileFact {
     /// The bytes, when they were asked for and it is a regular file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content: Option<Content>,
+}
+
+impl FileFact {
+    /// When it can last have been written. The modification time may be older: that of a file which was put back, or copied with its
+    /// times, says nothing of when its content came here.
+    pub fn changed_ns(&self) -> i64 {
+        self.ctime_ns.unwrap_or(self.mtime_ns)
+    }
+}
+
+/// What keeps everybody from changing a file system object, root too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Seal {
+    /// Its file system is mounted read-only.
+    ReadOnlyMount,
+    /// The inode flag of `chattr +i`.
+    Immutable,
+    /// The inode flag of `chattr +a`.
+    AppendOnly,
+}
+
+impl Seal {
+    /// What it is, and what to type about it. harden lifts none of them unasked.
+    pub fn told(self, shown: &str) -> (&'static str, String) {
+        match self {
+            Seal::ReadOnlyMount => ("lies on a file system that is mounted read-only", format!("see `findmnt -T {shown}`")),
+            Seal::Immutable => ("is immutable", format!("lift that first: `chattr -i {shown}`")),
+            Seal::AppendOnly => ("can only be appended to", format!("lift that first: `chattr -a {shown}`")),
+        }
+    }
 }
 
 /// One entry of an access ACL that the mode bits don't show.
@@ -259,6 +297,9 @@ pub struct DaemonFacts {
     pub api: Fact<ApiFacts>,
     /// The configuration file as it was when the running dockerd started, from harden's own record of a later change.
     pub config_at_start: Fact<Content>,
+    /// `PATH` of the running dockerd, looked at only where it matters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub search_path: Option<Fact<String>>,
 }
 
 /// A running process.
@@ -307,6 +348,10 @@ pub struct ApiFacts {
     pub registry_mirrors: Option<Vec<String>>,
     /// `/info` `Containerd.Address` (25.0 and later).
     pub containerd_address: Option<String>,
+    /// `/info` `CgroupDriver`.
+    pub cgroup_driver: Option<String>,
+    /// Whether images and containers are kept by containerd's snapshotters (`/info` `DriverStatus`), not by a storage driver.
+    pub snapshotter: Option<bool>,
     /// `/networks/bridge` option `com.docker.network.bridge.enable_icc`; `None` without a default bridge.
     pub bridge_icc: Option<bool>,
 }

@@ -27,6 +27,16 @@ pub struct FileState {
     /// The bytes of a regular file that is not too large.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content: Option<Content>,
+    /// When a regular file was last modified, nanoseconds since 1970. It goes with the content; by itself it is no difference.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mtime_ns: Option<i64>,
+    /// Those inode flags (`lsattr`) that `chattr` sets: `i`, `a`, and those that a successor takes over. No difference either.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub flags: u32,
+}
+
+fn is_zero(flags: &u32) -> bool {
+    *flags == 0
 }
 
 /// How a file stands to a change of it.

@@ -78,6 +78,8 @@ fn write(facts: &mut Facts, path: &str, image: &FileImage) {
             dev: old.map_or(dev, |old| old.dev),
             ino: old.map_or(0, |old| old.ino),
             mtime_ns: old.map_or(0, |old| old.mtime_ns),
+            ctime_ns: old.and_then(|old| old.ctime_ns),
+            sealed: old.and_then(|old| old.sealed),
             size: image.content.as_ref().map_or(0, |content| content.0.len() as u64),
             acl: old.map(|old| old.acl.clone()).unwrap_or_default(),
             content: image.content.clone().or_else(|| old?.content.clone()),

@@ -1,19 +1,21 @@
 //! Observing: fills [`Facts`] for a baseline. It only reads, and looks at each thing once, however many controls ask.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use crate::baseline::Baseline;
 use crate::baseline::control::{Place, SocketOf, Want};
 use crate::error::Result;
-use crate::fact::{ContainerFacts, Fact, Facts, UnitFacts};
+use crate::fact::{ContainerFacts, Fact, Facts, SwarmFacts, UnitFacts};
 use crate::formats::{exec_start, rules_d, unit_file, unit_path};
 use crate::host::Host;
 use crate::host::fs::Want as Look;
-use crate::kinds::effective::{ConfigFile, DEFAULT_CONFIG_FILE, Effective, INIT_SCRIPT, SERVICE, SOCKET};
+use crate::host::process;
+use crate::kinds::effective::{DEFAULT_CONFIG_FILE, Effective, INIT_SCRIPT, SERVICE, SOCKET};
 use crate::kinds::place::{self, Resolved};
 use crate::kinds::socket::CONTAINERD_CONFIG;
-use crate::kinds::{self, daemon, daemon_config, watch};
-use crate::plan::drop_in_path;
+use crate::kinds::{self, daemon, prerequisites, restart, swarm, watch};
+use crate::plan::{Plan, drop_in_path};
 use crate::reach;
 
 /// Format of saved facts.
@@ -30,7 +32,7 @@ const DOCKERD: [&str; 4] =
 
 /// Looks at a host through the eyes of a baseline.
 pub fn observe(host: &Host, baseline: &Baseline) -> Result<Facts> {
-    let mut observer = Observer { host, facts: Facts { schema: SCHEMA.into(), ..Facts::default() }, effective: None };
+    let mut observer = Observer::new(host);
     observer.machine();
     observer.docker();
     if baseline.controls.iter().any(kinds::needs_audit) {
@@ -38,6 +40,9 @@ pub fn observe(host: &Host, baseline: &Baseline) -> Result<Facts> {
     }
     for control in &baseline.controls {
         kinds::observe(control, &mut observer);
+    }
+    if baseline.controls.iter().any(|control| matches!(control.want, Want::Daemon(_) | Want::DaemonConfig(_))) {
+        prerequisites::observe(&mut observer, Some(baseline));
     }
     if baseline.controls.iter().any(kinds::needs_audit) {
         watch::observe_rule_paths(&mut observer);
@@ -48,9 +53,17 @@ pub fn observe(host: &Host, baseline: &Baseline) -> Result<Facts> {
 
 /// Looks at the machine and dockerd only.
 pub fn observe_docker(host: &Host) -> Facts {
-    let mut observer = Observer { host, facts: Facts { schema: SCHEMA.into(), ..Facts::default() }, effective: None };
+    let mut observer = Observer::new(host);
     observer.machine();
     observer.docker();
+    prerequisites::observe(&mut observer, None);
+    observer.facts
+}
+
+/// Looks further: at what dockerd would need once this plan is applied.
+pub fn observe_after(host: &Host, facts: Facts, plan: &Plan) -> Facts {
+    let mut observer = Observer { facts, ..Observer::new(host) };
+    prerequisites::observe_after(&mut observer, plan);
     observer.facts
 }
 
@@ -59,9 +72,21 @@ pub struct Observer<'h> {
     host: &'h Host,
     facts: Facts,
     effective: Option<Effective>,
+    /// The unit directories that are there: most are not, and nothing need be looked for below those.
+    unit_dirs: Option<Vec<&'static str>>,
+    /// The drop-ins for all units of a type (`service`), or why they can't be known.
+    drop_ins_by_type: BTreeMap<String, Result<Listing, String>>,
 }
 
-impl Observer<'_> {
+/// Directories and the names in them.
+type Listing = Vec<(String, Vec<String>)>;
+
+impl<'h> Observer<'h> {
+    fn new(host: &'h Host) -> Self {
+        let facts = Facts { schema: SCHEMA.into(), ..Facts::default() };
+        Observer { host, facts, effective: None, unit_dirs: None, drop_ins_by_type: BTreeMap::new() }
+    }
+
     /// What was seen so far.
     pub fn facts(&self) -> &Facts {
         &self.facts
@@ -139,7 +164,8 @@ impl Observer<'_> {
 
     fn find_unit(&mut self, name: &str) -> Fact<UnitFacts> {
         let mut fragment = None;
-        for path in unit_path::fragments(name) {
+        let dirs = self.unit_dirs();
+        for path in unit_path::fragments(&dirs, name) {
             match self.read(&path) {
                 Some(b"") => return Fact::Absent,
                 Some(_) => {
@@ -157,14 +183,10 @@ impl Observer<'_> {
             }
         }
         let Some(fragment) = fragment else { return Fact::Absent };
-        let mut listing = Vec::new();
-        for dir in unit_path::drop_in_dirs(name) {
-            match self.host.root.list(&dir) {
-                Fact::Known(names) => listing.push((dir, names)),
-                Fact::Absent => {}
-                Fact::Unknown(why) => return Fact::Unknown(why),
-            }
-        }
+        let listing = match self.drop_ins(&dirs, name) {
+            Ok(listing) => listing,
+            Err(why) => return Fact::Unknown(why),
+        };
         let drop_ins = match self.readable(unit_path::order(&listing)) {
             Ok(drop_ins) => drop_ins,
             Err(why) => return Fact::Unknown(why),
@@ -194,6 +216,47 @@ impl Observer<'_> {
         Fact::Known(UnitFacts { fragment, drop_ins, environment_files, problems })
     }
 
+    /// The unit directories that are there, each under one name only: `/lib` is often a link to `/usr/lib`.
+    fn unit_dirs(&mut self) -> Vec<&'static str> {
+        if self.unit_dirs.is_none() {
+            let mut seen = BTreeSet::new();
+            let there = |dir: &&'static str| match self.host.root.look(dir, Look::Stat) {
+                Fact::Absent => false,
+                Fact::Known(found) => seen.insert((found.dev, found.ino)),
+                // Whoever looks below it learns why.
+                Fact::Unknown(_) => true,
+            };
+            self.unit_dirs = Some(unit_path::SEARCH.iter().copied().filter(there).collect());
+        }
+        self.unit_dirs.clone().unwrap_or_default()
+    }
+
+    /// The directories that hold drop-ins of a unit, and the names in them.
+    fn drop_ins(&mut self, dirs: &[&str], name: &str) -> Result<Listing, String> {
+        let mut listing = self.list_all(unit_path::drop_in_dirs(dirs, name))?;
+        let kind = name.rsplit_once('.').map_or("", |(_, kind)| kind);
+        if !self.drop_ins_by_type.contains_key(kind) {
+            let by_type = self.list_all(unit_path::type_dirs(dirs, name));
+            self.drop_ins_by_type.insert(kind.to_owned(), by_type);
+        }
+        if let Some(by_type) = self.drop_ins_by_type.get(kind) {
+            listing.extend(by_type.clone()?);
+        }
+        Ok(listing)
+    }
+
+    fn list_all(&self, dirs: Vec<String>) -> Result<Listing, String> {
+        let mut listing = Vec::new();
+        for dir in dirs {
+            match self.host.root.list(&dir) {
+                Fact::Known(names) => listing.push((dir, names)),
+                Fact::Absent => {}
+                Fact::Unknown(why) => return Err(why),
+            }
+        }
+        Ok(listing)
+    }
+
     /// Those of the paths that are files; an error when one can't be read: it may say anything.
     fn readable(&mut self, paths: Vec<String>) -> Result<Vec<String>, String> {
         let mut readable = Vec::new();
@@ -205,6 +268,12 @@ impl Observer<'_> {
             }
         }
         Ok(readable)
+    }
+
+    /// `PATH` of the running dockerd.
+    pub fn search_path(&mut self) {
+        let process = &self.facts.daemon.process;
+        self.facts.daemon.search_path = Some(process.known().map_or(Fact::Absent, |process| process::search_path(process.pid)));
     }
 
     /// Whether the node is in a swarm, where the API does not tell.
@@ -278,6 +347,27 @@ impl Observer<'_> {
         }
     }
 
+    /// The swarm, where this node is in one.
+    pub fn swarm(&mut self) {
+        let state = self.facts.daemon.api.known().and_then(|api| api.swarm_state.clone());
+        if !matches!(self.facts.swarm, Fact::Unknown(_)) || state.is_none_or(|state| matches!(state.as_str(), "inactive" | ""))
+        {
+            return;
+        }
+        let (effective, facts) = self.effective();
+        let path = format!("{}/{}", effective.data_root(facts), daemon::SWARM_STATE);
+        self.read(&path);
+        let addresses = match self.facts.files.get(&path) {
+            Some(Fact::Known(file)) => {
+                let content = file.content.as_ref().map(|content| content.0.as_slice()).unwrap_or_default();
+                swarm::addresses(content).map_or_else(|why| Fact::Unknown(format!("{path}: {why}")), Fact::Known)
+            }
+            Some(Fact::Unknown(why)) => Fact::Unknown(why.clone()),
+            _ => Fact::Absent,
+        };
+        self.facts.swarm = Fact::Known(SwarmFacts { addresses, cluster: self.host.cluster() });
+    }
+
     fn machine(&mut self) {
         self.facts.host = self.host.describe();
     }
@@ -315,11 +405,7 @@ impl Observer<'_> {
         }
         self.facts.daemon.config_at_start = self.host.config_at_start(&self.facts);
         self.effective = None;
-        if let ConfigFile::Parsed(document) = &self.effective().0.file {
-            for (_, path) in daemon_config::files_named(document) {
-                self.stat(&path);
-            }
-        }
+        restart::observe(self);
     }
 
     fn docker_installed(&mut self) -> Fact<String> {

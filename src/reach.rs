@@ -35,6 +35,19 @@ pub fn other_names(file: &FileFact) -> Option<String> {
     shared.then(|| format!("{} has {} names (hard links); harden leaves it alone", file.real_path, file.nlink))
 }
 
+/// Why nobody can change this file, root neither. `root` is what its path is beneath, for the command to type.
+pub fn sealed(root: &str, file: &FileFact) -> Option<String> {
+    let shown = format!("{}{}", root.trim_end_matches('/'), file.real_path);
+    let (is, help) = file.sealed?.told(&shown);
+    Some(format!("{shown} {is}; {help}"))
+}
+
+/// Why no name can change in the directory above this real path, or in the first one that is there.
+pub fn sealed_way(root: &str, files: &Files, path: &str) -> Option<String> {
+    let above = Path::new(path).ancestors().skip(1).filter_map(Path::to_str);
+    sealed(root, above.filter_map(|dir| files.get(dir)?.known()).next()?)
+}
+
 /// Why nothing is written at this real path: somebody else than root could swap a directory above it. `planned` gives what a
 /// directory will be by then, where that is to change.
 pub fn weak_way(files: &Files, path: &str, planned: &dyn Fn(&str) -> Option<Metadata>) -> Option<String> {
@@ -70,6 +83,8 @@ mod tests {
             dev: 0,
             ino: 0,
             mtime_ns: 0,
+            ctime_ns: None,
+            sealed: None,
             size: 0,
             acl: Vec::new(),
             content: None,

@@ -111,8 +111,8 @@ pub struct Docker {
 /// The audit subsystem as the report names it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Audit {
-    /// Whether auditd is installed.
-    pub installed: bool,
+    /// Whether auditd is installed; `null` when nothing asked, or it can't be told.
+    pub installed: Option<bool>,
     /// 0 off, 1 on, 2 immutable until the next boot; `None` when it could not be seen.
     pub enabled: Option<u32>,
     /// Rules loaded in the kernel.

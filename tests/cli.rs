@@ -217,6 +217,62 @@ fn output_goes_where_it_is_wanted() {
 }
 
 #[test]
+fn a_saved_plan_is_applied_only_while_it_is_right() {
+    let tree = Tree::host();
+    let file = tree.at("/plan.json");
+    let plan = file.to_str().unwrap();
+    let save = |args: &[&str]| {
+        tree.file(CONFIG, "{\"log-level\": \"debug\"}", 0o644);
+        tree.harden(&[&["plan", "-o", plan], args].concat()).expect(2);
+    };
+    // What it was made with is in it: no baseline has to be at hand, and what was set counts.
+    let warn = ["--only", "daemon-log-level-info", "--set", "log_level=warn"];
+    save(&warn);
+    let (ran, report) = tree.json(&["apply", plan, "--yes"]);
+    assert_eq!(
+        (ran.code, &report["summary"]["compliant"], report["findings"][0]["desired"].as_str()),
+        (0, &json!(1), Some("warn"))
+    );
+    // Not one file of the plan has changed, but dockerd would not start with it any more.
+    save(&warn);
+    tree.file(
+        "/etc/systemd/system/docker.service",
+        "[Service]\nExecStart=/usr/bin/dockerd $OPTS\nEnvironment=OPTS=--log-level=debug\n",
+        0o644,
+    );
+    let ran = tree.harden(&["apply", plan, "--yes"]).expect(1);
+    assert!(
+        ran.stderr().contains(
+            "harden: the plan is no longer right: daemon-log-level-info (log-level): it is given by the flag --log-level=debug"
+        ) && ran.stderr().contains("nothing was changed\n  help: make a new plan: harden plan -o PLAN"),
+        "{ran}"
+    );
+    assert_eq!(tree.text(CONFIG), "{\"log-level\": \"debug\"}");
+    tree.remove("/etc/systemd/system/docker.service");
+    // Somebody else did it.
+    save(&warn);
+    tree.file(CONFIG, "{\"log-level\": \"warn\"}", 0o644);
+    let ran = tree.harden(&["apply", plan, "--yes"]).expect(1);
+    assert!(ran.stderr().contains("it is not as the plan saw it: its content is different; nothing was changed"), "{ran}");
+    // Whoever changed the plan's own words does not get them applied.
+    save(&warn);
+    let edited = fs::read_to_string(&file).unwrap().replace("\\\"warn\\\"", "\\\"fatal\\\"");
+    assert!(edited.contains("fatal"));
+    fs::write(&file, edited).unwrap();
+    let ran = tree.harden(&["apply", plan, "--yes"]).expect(1);
+    assert!(
+        ran.stderr().contains("the plan is no longer right: other changes would be made now; nothing was changed"),
+        "{ran}"
+    );
+    // One that does not say what made it can't be judged.
+    let mut without: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    without.as_object_mut().unwrap().remove("judged_by");
+    fs::write(&file, without.to_string()).unwrap();
+    let ran = tree.harden(&["apply", plan, "--yes"]).expect(1);
+    assert!(ran.stderr().contains("it does not say which controls made it\n  help: make a new plan"), "{ran}");
+}
+
+#[test]
 fn a_reader_that_goes_away_is_no_failure() {
     let tree = drifted();
     let mut command = command(&["check", "-v", "--root", tree.path().to_str().unwrap()]);
@@ -295,13 +351,13 @@ const SECRET: &str = "hunter2";
 #[test]
 fn secrets_are_never_shown() {
     let tree = drifted();
-    tree.file(
-        CONFIG,
-        "{\n  \"debug\": true,\n  \"log-opts\": {\"splunk-token\": \"hunter2\", \"max-file\": \"1\"},\n  \"proxies\": \
-         {\"http-proxy\": \"http://user:hunter2@proxy:3128\"},\n  \"registry-mirrors\": [\"http://u:hunter2@m\"],\n  \
-         \"insecure-registries\": [\"u:hunter2@r:5000\"],\n  \"labels\": [\"password=hunter2\"]\n}\n",
-        0o666,
+    let mirrors = "  \"registry-mirrors\": [\"http://u:hunter2@m\"],\n";
+    let config = format!(
+        "{{\n  \"debug\": true,\n  \"log-driver\": \"splunk\",\n  \"log-opts\": {{\"splunk-token\": \"hunter2\"}},\n  \"proxies\": \
+         {{\"http-proxy\": \"http://user:hunter2@proxy:3128\"}},\n{mirrors}  \"insecure-registries\": [\"u:hunter2@r:5000\"],\n  \
+         \"labels\": [\"password=hunter2\"]\n}}\n"
     );
+    tree.file(CONFIG, &config, 0o666);
     tree.file(
         "/etc/systemd/system/docker.service.d/proxy.conf",
         "[Service]\nEnvironment=HTTP_PROXY=http://u:hunter2@p:1\nEnvironmentFile=-/etc/default/docker\nExecStart=\nExecStart=/usr/bin/dockerd -H fd:// \
@@ -360,7 +416,11 @@ fn secrets_are_never_shown() {
         look(&copy.harden(&["generate", "daemon.json", "--merge", copy.at(CONFIG).to_str().unwrap()]).expect(1));
         state(&copy);
     }
-    look(&tree.harden(&["apply", "--yes", "-b", "guide", "--max-risk", "disruptive", "-v"]).expect(0));
+    let apply = ["apply", "--yes", "-b", "guide", "--max-risk", "disruptive", "-v"];
+    // dockerd refuses a mirror with a password, so nothing is built upon it.
+    look(&tree.harden(&apply).expect(1));
+    tree.file(CONFIG, config.replace(mirrors, ""), 0o666);
+    look(&tree.harden(&apply).expect(0));
     state(&tree);
     look(&tree.harden(&["rollback", "--yes"]).expect(0));
     look(&tree.harden(&["apply", "--yes", "-b", "guide", "--max-risk", "disruptive", "--format", "json"]).expect(0));
@@ -381,7 +441,7 @@ fn secrets_are_never_shown() {
     look(&keys.harden(&["rollback", "--yes", "--format", "json"]).expect(0));
     // A configuration file of another name is masked, too.
     let named = drifted();
-    named.file("/etc/docker/engine.conf", "{\"log-opts\": {\"splunk-token\": \"hunter2\"}}", 0o644);
+    named.file("/etc/docker/engine.conf", "{\"log-driver\": \"splunk\", \"log-opts\": {\"splunk-token\": \"hunter2\"}}", 0o644);
     let unit = "[Service]\nExecStart=/usr/bin/dockerd --config-file /etc/docker/engine.conf\n";
     named.file("/usr/lib/systemd/system/docker.service", unit, 0o644);
     look(&named.harden(&["plan"]).expect(2));
@@ -822,4 +882,20 @@ fn a_drop_in_that_wins_is_left_to_its_owner() {
     tree.remove(place).file("/etc/systemd/system/docker.socket.d/10-a.conf", "[Socket]\nSocketMode=0646\n", 0o644);
     tree.harden(&["apply", "--yes"]).expect(0);
     assert!(tree.text("/etc/systemd/system/docker.socket.d/zz-harden.conf").contains("SocketMode=0640\n"));
+}
+
+#[test]
+fn what_is_not_there_is_looked_for_once() {
+    let tree = Tree::host();
+    let log = tree.at("/strace.log");
+    let ran = common::sides::strace(&tree, &["-e", "trace=openat2", "-o", log.to_str().unwrap()], &["check", "-b", "guide"]);
+    assert_eq!(ran.status.code(), Some(2), "{}", String::from_utf8_lossy(&ran.stderr));
+    let text = fs::read_to_string(&log).unwrap();
+    let opened = |path: &str| text.lines().filter(|line| line.contains(path)).count();
+    for dir in ["/run/systemd/transient", "/usr/local/lib/systemd/system", "/etc/systemd/system.control", "/lib/systemd/system"]
+    {
+        // One look at the directory tells that nothing is below it.
+        assert_eq!(opened(&format!("\"{dir}")), 1, "{dir}: {text}");
+    }
+    assert_eq!(opened("\"/usr/lib/systemd/system/service.d\""), 1, "{text}");
 }

@@ -12,13 +12,13 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::Output;
 
 use common::sides::{APPLY, CONFIG, Side, Sides, scene, states, strace, tidy, timeless, whole};
-use common::{BASELINES, Ran, STATE_DIR, Tree};
+use common::{BASELINES, Ran, STATE_DIR, Snapshot, Tree};
 use serde_json::Value;
 
 const DROP_IN: &str = "/etc/systemd/system/docker.socket.d/zz-harden.conf";
 const RULES: &str = "/etc/audit/rules.d/50-harden-docker.rules";
 /// What a kill can come before: all that writes, and what opens.
-const KILLED: [&str; 17] = [
+const KILLED: [&str; 19] = [
     "openat",
     "openat2",
     "write",
@@ -36,9 +36,11 @@ const KILLED: [&str; 17] = [
     "flock",
     "ftruncate",
     "newfstatat",
+    "statx",
+    "utimensat",
 ];
 /// What can fail, and how.
-const FAILED: [(&str, &str); 22] = [
+const FAILED: [(&str, &str); 24] = [
     ("write", "ENOSPC"),
     ("write", "EIO"),
     ("fsync", "EIO"),
@@ -59,6 +61,8 @@ const FAILED: [(&str, &str); 22] = [
     ("openat", "EROFS"),
     ("openat2", "EIO"),
     ("newfstatat", "ENOMEM"),
+    ("statx", "EIO"),
+    ("fstatfs", "EIO"),
     ("read", "EIO"),
     ("flistxattr", "ENOMEM"),
 ];
@@ -372,7 +376,12 @@ fn documents_cut_short() {
         let path = format!("{folder}/{name}");
         let whole = tree.read(&path);
         match eighth {
-            Some(eighth) => fs::write(tree.at(&path), &whole[..whole.len() * eighth / 8]).unwrap(),
+            // In the middle of a record: one that is missing altogether was never written.
+            Some(eighth) => {
+                let length = whole.len() * eighth / 8;
+                let between = length < whole.len() && whole[..length].ends_with(b"\n");
+                fs::write(tree.at(&path), &whole[..length - usize::from(between)]).unwrap();
+            }
             None => fs::remove_file(tree.at(&path)).unwrap(),
         }
         let half_done = tree.snapshot();
@@ -395,6 +404,51 @@ fn documents_cut_short() {
         // Half a line at the journal's end must not hide that the transaction was put back already.
         assert_eq!(tree.harden(&["recover", "--format", "json"]).expect(0).document()["changed"], false, "{context}");
         sides.expect(Side::After, &tree, &start, &context);
+    }
+}
+
+/// The changes of the newest transaction that have no intent on record, in their order: target, mode, owner and group.
+fn not_begun(tree: &Tree) -> Vec<(String, u32, u32, u32)> {
+    let folder = only_transaction(tree);
+    let plan: Value = serde_json::from_slice(&tree.read(&format!("{folder}/plan.json"))).unwrap();
+    let journal = tree.text(&format!("{folder}/journal.jsonl"));
+    let changes = plan["changes"].as_array().unwrap().iter();
+    let open = changes.filter(|change| !journal.contains(&format!("{{\"intent\":{{\"change\":{}}}}}", change["id"])));
+    let after = |change: &Value| {
+        let (file, number) = (&change["effect"]["file"], |key| change["effect"]["file"]["after"][key].as_u64().unwrap() as u32);
+        (file["path"].as_str().unwrap().to_owned(), number("mode"), number("uid"), number("gid"))
+    };
+    open.map(after).collect()
+}
+
+/// An intent is on disk before its effect, so what is as planned without one is somebody else's work: it stays.
+#[test]
+fn what_somebody_mended_meanwhile_stays() {
+    const FILE: &str = "/etc/docker/certs.d/r.io/client.key";
+    let (calls, _) = trace(&scene(), &APPLY);
+    let records = numbers(&calls, "fdatasync", usize::MAX);
+    for torn in [false, true] {
+        let tree = scene();
+        let before = timeless(&tree.snapshot());
+        // The first change is made, and not recorded as done.
+        assert!(killed(&tree, &APPLY, "fdatasync", records[2]));
+        let open = not_begun(&tree);
+        let (_, mode, uid, gid) = open.iter().find(|(path, ..)| path == FILE).unwrap_or_else(|| panic!("{open:?}"));
+        tree.chown(FILE, *uid, *gid).chmod(FILE, *mode);
+        let mended = timeless(&tree.snapshot()).0[FILE].clone();
+        assert_ne!(mended, before.0[FILE]);
+        if torn {
+            // Then nobody knows which records were lost.
+            let journal = format!("{}/journal.jsonl", only_transaction(&tree));
+            let text = tree.text(&journal) + "{\"intent";
+            tree.file(&journal, text, 0o600);
+        }
+        tree.harden(&["recover"]).expect(0);
+        let now = timeless(&tree.snapshot());
+        let expected: Vec<String> = if torn { Vec::new() } else { vec![FILE.to_owned()] };
+        assert_eq!(before.difference(&now).into_keys().collect::<Vec<_>>(), expected);
+        assert!(torn || now.0[FILE] == mended);
+        assert_eq!(states(&tree), ["failed, put back"]);
     }
 }
 
@@ -470,10 +524,13 @@ const EFFECTS: [&str; 11] = [
     "ftruncate",
 ];
 
+/// This is what recovery relies on: no effect without its intent on disk, in a journal that is in its folder for good.
 #[test]
 fn a_record_is_on_disk_before_its_effect() {
     let tree = scene();
     tree.harden(&["recover"]).expect(0);
+    let (_, plan) = tree.json(&["plan", "-b", "cis-l2"]);
+    let changes = plan["changes"].as_array().unwrap();
     let (calls, output) = trace(&tree, &APPLY);
     assert!(output.status.success());
     let journal = |call: &Call| call.rest.contains("/journal.jsonl>");
@@ -488,25 +545,35 @@ fn a_record_is_on_disk_before_its_effect() {
             "fdatasync" if journal(call) => on_disk = true,
             name if EFFECTS.contains(&name) && !call.rest.contains(STATE_DIR) && !call.rest.starts_with("1<") => {
                 assert!(on_disk && last.contains(r#"\"intent\""#), "{call:?} after the record {last}");
+                // The intent of this very change: the call names its target, or the folder in which it gets its name.
+                let id = last.split(r#"\"change\":\""#).nth(1).and_then(|rest| rest.split('\\').next()).unwrap();
+                let target = changes.iter().find(|change| change["id"] == id).unwrap()["target"].as_str().unwrap();
+                let folder = tree.at(&common::parent(target)).display().to_string();
+                let opened = call.rest.contains("/proc/self/fd/");
+                assert!(opened || call.rest.contains(&folder), "{call:?} after the intent of {target}");
                 *effects.entry(last.clone()).or_insert(0) += 1;
             }
             _ => {}
         }
     }
     assert!(on_disk && last.contains("committed"), "{last}");
-    let (_, plan) = scene().json(&["plan", "-b", "cis-l2"]);
-    assert_eq!(effects.len(), plan["changes"].as_array().unwrap().len(), "{effects:#?}");
-    // Plan and originals come first of all.
+    assert_eq!(effects.len(), changes.len(), "{effects:#?}");
+    // Plan and originals come first of all, and the journal is in its folder, which is in its own.
     let of = |name: &str, text: &str| calls.iter().position(|call| call.name == name && call.rest.contains(text)).unwrap();
     let begin = of("write", r#"\"begin\""#);
+    let synced = |after: usize, folder: &str| {
+        let is = |call: &Call| call.name == "fsync" && call.rest.contains("/transactions") && call.rest.contains(folder);
+        calls[after..begin].iter().any(is)
+    };
     for document in ["\"plan.json\"", "\"originals.json\""] {
         let linked = of("linkat", document);
-        assert!(linked < begin);
-        assert!(
-            calls[linked..begin].iter().any(|call| call.name == "fsync" && call.rest.contains("/transactions/")),
-            "{document}"
-        );
+        assert!(linked < begin && synced(linked, "/transactions/"), "{document}");
     }
+    let created = calls.iter().position(|call| call.rest.contains("\"journal.jsonl\"") && call.rest.contains("O_CREAT|O_EXCL"));
+    let created = created.unwrap();
+    assert!(synced(created, "/transactions/"), "{:?}", calls[created]);
+    let renamed = calls[..created].iter().rposition(|call| call.name.starts_with("rename")).unwrap();
+    assert!(synced(renamed, "/transactions>"), "{:?}", calls[renamed]);
 }
 
 #[test]
@@ -605,15 +672,22 @@ fn generated(seed: u64) -> Tree {
     tree
 }
 
+/// A tree with the times of its files, not of its directories, in which names come and go.
+fn timed_files(tree: &Tree) -> Snapshot {
+    let snapshot = tree.snapshot();
+    let directories = snapshot.0.iter().filter(|(_, entry)| entry.mode & libc::S_IFMT == libc::S_IFDIR);
+    snapshot.timeless(&directories.map(|(path, _)| path.clone()).collect())
+}
+
 #[test]
 fn rolling_back_is_the_opposite_of_applying() {
     let mut applied = 0;
     for seed in 0..if whole() { 500 } else { 20 } {
         let tree = generated(seed);
-        let before = timeless(&tree.snapshot());
+        let before = timed_files(&tree);
         let baseline = BASELINES[seed as usize % BASELINES.len()];
         let ran = tree.harden(&["apply", "--yes", "--keep-going", "-b", baseline]);
-        let after = timeless(&tree.snapshot());
+        let after = timed_files(&tree);
         let context = format!("tree {seed}, {ran}");
         match ran.code {
             0 => applied += usize::from(before != after),
@@ -624,19 +698,19 @@ fn rolling_back_is_the_opposite_of_applying() {
             continue;
         }
         tree.harden(&["rollback", "--yes"]).expect(0);
-        let difference = before.difference(&timeless(&tree.snapshot()));
+        let difference = before.difference(&timed_files(&tree));
         assert!(difference.is_empty(), "{context}: {difference:#?}");
         // And back again, and again: what undoes a rollback is none.
         let rollback = ids(&tree)[0].clone();
         tree.harden(&["rollback", "--yes", &rollback]).expect(0);
-        let difference = after.difference(&timeless(&tree.snapshot()));
+        let difference = after.difference(&timed_files(&tree));
         assert!(difference.is_empty(), "{context}: {difference:#?}");
         let (all, states) = (ids(&tree), states(&tree));
         assert_eq!(states, ["in place".to_owned(), format!("rolled back by {}", all[0]), "in place".into()], "{context}");
         let again = tree.harden(&["rollback", "--yes", &rollback]).expect(1);
         assert!(again.stderr().contains("was rolled back already"), "{again}");
         tree.harden(&["rollback", "--yes"]).expect(0);
-        let difference = before.difference(&timeless(&tree.snapshot()));
+        let difference = before.difference(&timed_files(&tree));
         assert!(difference.is_empty(), "{context}: {difference:#?}");
         tree.harden(&["rollback", "--yes"]).expect(1);
         tidy(&tree, &context);

@@ -18,11 +18,12 @@ const SHOW_CURSOR: &str = "\x1b[?25h";
 const HIDE_CURSOR: &str = "\x1b[?25l";
 
 /// What a question shows when it waits for a key.
-const QUESTIONS: [(&str, &str); 4] = [
+const QUESTIONS: [(&str, &str); 5] = [
     ("baseline", "cis-l1     CIS level 1 (70 controls)"),
     ("findings", "[ ] LOW     daemon-log-limits"),
     ("confirm", "Type yes to go on, anything else to stop:"),
     ("step", "Stop"),
+    ("text", "Baseline file to write (enter: ./my.toml):"),
 ];
 
 fn demo() -> Command {
@@ -78,6 +79,9 @@ fn answers() {
         ("confirm", vec!["yes", ENTER], "answer: true"),
         ("confirm", vec!["y", ENTER], "answer: false"),
         ("confirm", vec![ENTER], "answer: false"),
+        ("text", vec![ENTER], "answer: ./my.toml"),
+        ("text", vec![" a.toml ", ENTER], "answer: a.toml"),
+        ("text", vec!["a", ENTER, "b.toml", ENTER], "answer: b.toml"),
     ];
     for (question, keys, expected) in table {
         let mut session = ask(question);
@@ -89,7 +93,7 @@ fn answers() {
         let what = format!("{question} {keys:?}");
         let (shown, result) = outcome(&mut session, &what);
         assert_eq!(result, expected, "{what}");
-        assert!(question == "confirm" || shown.contains(SHOW_CURSOR), "{what}: {shown:?}");
+        assert!(matches!(question, "confirm" | "text") || shown.contains(SHOW_CURSOR), "{what}: {shown:?}");
         assert_eq!(exit_code(session), 0, "{what}");
     }
 }
@@ -98,7 +102,7 @@ fn answers() {
 fn whatever_ends_a_question_leaves_the_terminal_as_it_was() {
     for (question, _) in QUESTIONS {
         for key in [CTRL_C, ESC] {
-            if (question, key) == ("confirm", ESC) {
+            if matches!((question, key), ("confirm" | "text", ESC)) {
                 continue;
             }
             let mut session = ask(question);
@@ -143,7 +147,9 @@ fn a_list_shows_nothing_that_steers_the_terminal_and_fits_its_lines() {
 
 #[test]
 fn without_a_terminal_the_error_names_the_flag() {
-    for (question, flag) in [("baseline", "--baseline NAME"), ("findings", "--yes"), ("confirm", "--yes"), ("step", "--yes")] {
+    for (question, flag) in
+        [("baseline", "--baseline NAME"), ("findings", "--yes"), ("confirm", "--yes"), ("step", "--yes"), ("text", "--yes")]
+    {
         let mut child =
             demo().arg(question).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         child.stdin.take().unwrap().write_all(b"yes\n").unwrap();

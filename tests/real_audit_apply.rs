@@ -5,6 +5,7 @@ mod lab;
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread::sleep;
@@ -13,7 +14,7 @@ use std::time::{Duration, Instant};
 use harden::apply::audit::delete_rule;
 use harden::formats::audit_rule::Rule;
 use harden::host::audit::status_and_rules;
-use lab::run::{Report, Run, harden, path, text};
+use lab::run::{BINARY, Report, Run, harden, path, text};
 use lab::{Lab, require};
 use serde_json::json;
 
@@ -210,6 +211,46 @@ fn a_rule_after_a_line_that_stops_the_load_is_not_promised() {
     assert_eq!(finding["fix"]["kind"], "manual");
     let reason = text(&finding["fix"]["reason"]);
     assert!(reason.starts_with(&format!("a rule after {EARLY}:2 would not load")), "{reason}");
+}
+
+/// Every record, every file, and every message to the kernel and its answer.
+#[test]
+fn a_run_that_is_killed_anywhere_leaves_the_kernel_as_it_was() {
+    let machine = Machine::new();
+    // Half of what is wanted is there: that half stays, whoever undoes what.
+    auditctl(&["-w", "/etc/docker", "-p", "wa", "-k", "harden-lab-other"]);
+    let before = (kernel(), rules_d());
+    let (state, key) = (path(&machine.lab.dir().join("state")), format!("audit.key={}", machine.key));
+    let apply = [&["apply", "--yes", "--state-dir", &state, "--set", &key], &CONTROLS[..]].concat();
+    let (mut kills, mut committed) = (0, 0);
+    for call in ["sendto", "recvfrom", "fdatasync", "fsync", "linkat"] {
+        for number in 1.. {
+            let mut command = Command::new("strace");
+            command.args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={call}"), "-e"]);
+            command.arg(format!("inject={call}:signal=KILL:when={number}")).arg(BINARY).args(&apply).env_remove("DOCKER_HOST");
+            let status = command.output().expect("strace is needed: apt-get install strace").status;
+            let context = format!("killed at {call} {number}");
+            if status.code() == Some(0) {
+                assert_eq!((machine.listed().len(), on_disk().len()), (1, 2), "{context}: that never came");
+                machine.run(&["rollback", "--yes"]).report(0);
+                assert_eq!((kernel(), rules_d()), before, "rolled back");
+                break;
+            }
+            assert_eq!(status.signal(), Some(9), "{context}: {status}");
+            kills += 1;
+            machine.run(&["recover"]).report(0);
+            assert_eq!(machine.run(&["recover"]).report(0).0["changed"], false, "{context}");
+            if (kernel(), rules_d()) != before {
+                // The last record was written: all is done.
+                assert_eq!((machine.listed().len(), on_disk().len()), (1, 2), "{context}: neither before nor after");
+                machine.run(&["rollback", "--yes"]).report(0);
+                committed += 1;
+            }
+            assert!((kernel(), rules_d()) == before, "{context}: {:?}", kernel());
+        }
+    }
+    println!("{kills} kills, {committed} of them when all was done");
+    assert!(kills >= 20 && committed <= kills / 4, "{kills} kills, {committed} of them when all was done");
 }
 
 #[test]

@@ -17,16 +17,23 @@ use serde_json::{Map, Value, json};
 /// The engine of Debian 12. The tests of what a dockerd accepts run against the installed one, whichever that is.
 const OLDEST: &str = "20.10.24";
 const BASELINES: [&str; 4] = ["essential", "cis-l1", "cis-l2", "guide"];
-/// Controls whose keys keep dockerd from starting where the kernel can't filter bridges.
-const NEED_BR_NETFILTER: [&str; 2] = ["daemon-icc-disabled", "daemon-userland-proxy-disabled"];
+/// Controls and their keys that keep dockerd from starting where the kernel can't filter bridges, the second from engine 27 on.
+const NEED_BR_NETFILTER: [(&str, &str); 2] =
+    [("daemon-icc-disabled", "icc"), ("daemon-userland-proxy-disabled", "userland-proxy")];
+
+/// Those of the installed engine.
+fn need_br_netfilter() -> &'static [(&'static str, &'static str)] {
+    let major = installed().split('.').next().and_then(|major| major.parse::<u32>().ok()).expect("a version");
+    &NEED_BR_NETFILTER[..if major < 27 { 1 } else { 2 }]
+}
 
 /// Arguments that leave out what dockerd could not start with on this machine.
 fn possible_here() -> Vec<&'static str> {
     if machine::br_netfilter() == Fact::Known(true) {
         return Vec::new();
     }
-    eprintln!("NOT TESTED on this machine, whose kernel has no br_netfilter: {NEED_BR_NETFILTER:?}");
-    NEED_BR_NETFILTER.iter().flat_map(|control| ["--skip", control]).collect()
+    eprintln!("NOT TESTED on this machine, whose kernel has no br_netfilter: {:?}", need_br_netfilter());
+    need_br_netfilter().iter().flat_map(|(control, _)| ["--skip", control]).collect()
 }
 
 /// The installed engine's version.
@@ -222,6 +229,49 @@ fn a_key_that_was_taken_out_is_in_force_until_the_restart() {
     assert_eq!(shown["observed"], "true; the running dockerd has not read that yet");
 }
 
+/// A file that is put back gets its old time: when dockerd read it, that does not say.
+#[test]
+fn a_file_that_is_put_back_is_not_taken_for_read() {
+    let lab = Lab::new();
+    let (socket, state) = (format!("unix://{}", lab.dir().join("docker.sock").display()), path(&lab.dir().join("state")));
+    let run = |command: &[&str], only: &str| {
+        harden(&[command, &["--docker-host", &socket, "--state-dir", &state, "--only", only, "--format", "json"]].concat())
+    };
+    const LEVEL: &str = "daemon-log-level-info";
+    let log_level = |report: &Report| {
+        let finding = report.finding(LEVEL, "log-level");
+        format!("{} {}", text(&finding["status"]), text(&finding["observed"]))
+    };
+    let daemon = Dockerd::start(&lab, r#"{"log-level": "debug"}"#, &NO_NETWORK);
+    let modified =
+        || fs::metadata(lab.config()).map(|metadata| (metadata.mtime(), metadata.mtime_nsec())).expect("daemon.json");
+    let old = modified();
+    run(&["apply", "--yes"], LEVEL).report(0);
+    let new = modified();
+    let rollback = run(&["rollback", "--yes"], LEVEL).report(0);
+    assert_eq!(modified(), old, "put back, with its time");
+    // The dockerd of before has what it says.
+    assert_eq!(log_level(&run(&["check"], LEVEL).report(2)), "drift debug");
+    drop(daemon);
+    let daemon = Dockerd::start_as_is(&lab, &NO_NETWORK);
+    run(&["rollback", "--yes", text(&rollback.0["transaction"])], LEVEL).report(0);
+    assert_eq!(modified(), new, "put back once more, with a time from before this dockerd");
+    let check = run(&["check"], LEVEL).report(2);
+    assert_eq!(log_level(&check), "drift info; the running dockerd has not read that yet");
+    drop(daemon);
+    let daemon = Dockerd::start_as_is(&lab, &NO_NETWORK);
+    assert_eq!(log_level(&run(&["check"], LEVEL).report(0)), "compliant info");
+    // A chmod since: by hand nobody knows, by harden it is on record.
+    let chmod =
+        |mode: u32| fs::set_permissions(lab.config(), std::os::unix::fs::PermissionsExt::from_mode(mode)).expect("chmod");
+    chmod(0o666);
+    assert_eq!(log_level(&run(&["check"], LEVEL).report(0)), "unknown info");
+    drop(daemon);
+    let _daemon = Dockerd::start_as_is(&lab, &NO_NETWORK);
+    run(&["apply", "--yes"], "file-daemon-json-mode").report(0);
+    assert_eq!(log_level(&run(&["check"], LEVEL).report(0)), "compliant info");
+}
+
 #[test]
 fn flags_are_named_and_nothing_is_written_for_them() {
     let lab = Lab::new();
@@ -279,7 +329,7 @@ fn what_dockerd_refuses_at_the_reload_goes_back() {
     let lab = Lab::new();
     let daemon = Dockerd::start(&lab, "{}", &NO_NETWORK);
     // Neither harden nor `dockerd --validate` sees what is wrong with this mirror.
-    let edited = r#"{"registry-mirrors": ["https://mirror.example/path"], "debug": false}"#;
+    let edited = r#"{"registry-mirrors": ["https://mirror.example:port"], "debug": false}"#;
     fs::write(lab.config(), edited).expect("daemon.json");
     let report = Bare::new(&lab).run(&["apply", "--yes"]).report(1);
     let said = text(&report.0["msg"]);
@@ -302,16 +352,112 @@ fn without_br_netfilter_its_keys_are_withheld() {
     command.args(["--mount", "sh", "-c", hide, "sh", BINARY, "check", "-b", "cis-l1", "--max-risk", "disruptive"]);
     command.args(["--format", "json", "--docker-host", &socket]);
     let report = Run::of(command.args(["--only", "daemon-icc*", "--only", "daemon-userland*"])).report(2);
-    for (control, key) in NEED_BR_NETFILTER.into_iter().zip(["icc", "userland-proxy"]) {
+    for (control, key) in need_br_netfilter() {
         assert_eq!(
             by_hand(&report, &format!("{control} {key}")),
             format!(
-                "dockerd may not start with {key} while the kernel module br_netfilter is not loaded; load it (`modprobe \
-                 br_netfilter`, and a line in /etc/modules-load.d), then run harden again"
+                "dockerd would not start then: `{key}` is false, which takes the kernel module br_netfilter, and that is not loaded; \
+                 load it (`modprobe br_netfilter`, and a line in /etc/modules-load.d), then run harden again"
             )
         );
     }
-    assert_eq!(report.changes(), [""; 0]);
+    let others = NEED_BR_NETFILTER.len() - need_br_netfilter().len();
+    assert_eq!(report.changes().len(), others, "an older engine starts without the proxy");
+}
+
+#[test]
+fn iptables_is_not_switched_on_where_dockerd_does_not_find_it() {
+    let lab = Lab::new();
+    let without = lab.path_without(&["iptables", "ip6tables", "xtables"]);
+    let off = "{\"iptables\": false}\n";
+    let said = Dockerd::refuses_with_path(&lab, "{}", &[], &without);
+    assert!(said.contains("ptables not found"), "{said}");
+    fs::write(lab.config(), off).expect("daemon.json");
+    let daemon = Dockerd::start_with_path(&lab, &[], &without);
+    let report = Bare::new(&lab).run(&["apply", "--yes", "--max-risk", "disruptive"]).report(0);
+    assert_eq!(
+        by_hand(&report, "daemon-iptables-enabled iptables"),
+        "dockerd would not start then: dockerd filters packets with the program iptables, which no directory of its PATH has; install \
+         iptables, then run harden again"
+    );
+    let after = read(&lab.config());
+    assert_eq!((&after["iptables"], &after["live-restore"]), (&json!(false), &json!(true)), "all else is done");
+    drop(daemon);
+    Dockerd::start_with_path(&lab, &[], &without);
+}
+
+/// Files with which dockerd, or its containers, would not start again: how finding and refusal name it, and what the engine says.
+const NEXT_START: [(&str, &str, &str, &str); 3] = [
+    (
+        r#"{"debug": true, "group": "no-such-group"}"#,
+        "`group` is no-such-group, and there is no such group",
+        "dockerd would still refuse",
+        "group no-such-group not found",
+    ),
+    (
+        r#"{"debug": true, "default-ulimits": {"nofile": {"Name": "nofile", "Soft": -1, "Hard": -1}}}"#,
+        "`default-ulimits.nofile` is above /proc/sys/fs/nr_open of this kernel",
+        "containers would still fail with",
+        "operation not permitted",
+    ),
+    (
+        r#"{"debug": true, "log-opts": {"max-size": "10x"}}"#,
+        "`log-opts.max-size` is no size above 0, like \"10m\"",
+        "containers would still fail with",
+        "invalid size",
+    ),
+];
+
+#[test]
+fn what_the_next_start_would_fail_over_is_found_and_not_built_upon() {
+    let lab = Lab::new();
+    for (text, what, refusal, engine) in NEXT_START {
+        // It is what harden says it is.
+        let said = match refusal.starts_with("dockerd") {
+            true => Dockerd::refuses(&lab, text, &NO_NETWORK),
+            false => Dockerd::start(&lab, text, &NO_NETWORK).container_error(),
+        };
+        assert!(said.contains(engine), "{said}");
+        let daemon = Dockerd::start(&lab, "{}", &NO_NETWORK);
+        fs::write(lab.config(), text).expect("daemon.json");
+        let harden = Bare::new(&lab);
+        let report = harden.run(&["check", "--only", "daemon-config-valid"]).report(2);
+        let finding = &report.0["findings"][0];
+        assert!(text_of(finding, "target").starts_with(&format!("{}:1:", lab.config().display())), "{finding:#}");
+        assert!(text_of(finding, "observed").starts_with(&format!("wrong: {what}")), "{finding:#}");
+        let report = harden.run(&["apply", "--yes", "--only", "daemon-debug-disabled"]).report(1);
+        let said = text_of(&report.0, "msg");
+        assert!(said.contains(&format!("{refusal} {}: {what}", lab.config().display())), "{said}");
+        assert_eq!(fs::read_to_string(lab.config()).expect("daemon.json"), text);
+        drop(daemon);
+    }
+}
+
+fn text_of<'v>(value: &'v Value, member: &str) -> &'v str {
+    text(&value[member])
+}
+
+#[test]
+fn what_somebody_edited_is_not_taken_into_force_by_the_way() {
+    let lab = Lab::new();
+    let daemon = Dockerd::start(&lab, "{}", &NO_NETWORK);
+    let driver = daemon.docker(&["info", "--format", "{{.Driver}}"]);
+    assert_ne!(driver, "vfs");
+    fs::write(lab.config(), r#"{"storage-driver": "vfs"}"#).expect("daemon.json");
+    let only = ["apply", "--yes", "--only", "daemon-live-restore", "--only", "daemon-log-rotation"];
+    let report = Bare::new(&lab).run(&only).report(0);
+    assert_eq!(report.activations(), ["docker-reload"]);
+    let takes =
+        format!("takes into force storage-driver: vfs, edited since dockerd started: images and containers of {driver} vanish");
+    assert_eq!(
+        by_hand(&report, "daemon-log-rotation log-opts.max-size"),
+        format!("its fix is disruptive: restarting dockerd also {takes}; allow it with --max-risk disruptive")
+    );
+    let after = read(&lab.config());
+    assert_eq!((after.get("log-opts"), &after["live-restore"]), (None, &json!(true)));
+    let report = Bare::new(&lab).run(&["plan", "--max-risk", "disruptive", "--only", "daemon-log-rotation"]).report(2);
+    assert_eq!(report.0["activations"][0]["reason"], format!("restarts dockerd; no container is running; also {takes}"));
+    assert_eq!(daemon.docker(&["info", "--format", "{{.Driver}}"]), driver);
 }
 
 /// Keys of engine 20.10 with values that it starts with here, alone.
@@ -386,7 +532,12 @@ fn random_tree(tree: &Path, number: u64) -> PathBuf {
         let value = values[numbers.below(values.len())];
         (numbers.below(10) < 3).then(|| format!("  \"{key}\": {value}"))
     });
-    let content = format!("{{\n{}\n}}\n", chosen.collect::<Vec<_>>().join(",\n"));
+    let mut chosen: Vec<String> = chosen.collect();
+    // Options of one log driver stop dockerd, or its containers, with another.
+    if chosen.iter().any(|line| line.contains("\"log-driver\"") && !line.contains("json-file")) {
+        chosen.retain(|line| !line.contains("\"log-opts\""));
+    }
+    let content = format!("{{\n{}\n}}\n", chosen.join(",\n"));
     let file = tree.join("etc/docker/daemon.json");
     fs::create_dir_all(file.parent().expect("a folder")).expect("the tree");
     fs::write(&file, content).expect("daemon.json");

@@ -89,6 +89,8 @@ fn what_the_daemon_says() {
         insecure_registries: Some(vec!["127.0.0.0/8".into(), "reg.example:5000".into()]),
         registry_mirrors: Some(vec!["https://mirror.example/".into()]),
         containerd_address: None,
+        cgroup_driver: Some(client("{{.CgroupDriver}}")),
+        snapshotter: Some(false),
         bridge_icc: Some(false),
     };
     assert_eq!(answer.api, Fact::Known(expected));
@@ -177,4 +179,38 @@ fn a_configuration_that_is_refused() {
         lab.config().display()
     );
     assert!(log.contains(&expected), "{log}");
+}
+
+#[test]
+fn what_a_manager_says_of_its_swarm() {
+    let lab = Lab::new();
+    let daemon = Dockerd::start(&lab, "{}", &NO_NETWORK);
+    let cluster = || daemon.engine().cluster();
+    assert_eq!(cluster(), Fact::Absent, "no swarm, no manager");
+    let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port();
+    let address = format!("127.0.0.1:{port}");
+    daemon.docker(&["swarm", "init", "--advertise-addr", &address, "--listen-addr", &address, "--data-path-port", "14789"]);
+    daemon.docker(&["network", "create", "--driver", "overlay", "plain"]);
+    daemon.docker(&["network", "create", "--driver", "overlay", "--opt", "encrypted", "enc"]);
+    let environment = ["--env", "DB_PASSWORD=hunter2", "--env", "EMPTY=", "--env", "PATH_FILE=/x"];
+    let create = ["service", "create", "--detach", "--name", "svc", "--replicas", "0"];
+    daemon.docker(&[&create[..], &environment, &["none:1"]].concat());
+
+    let cluster = match cluster() {
+        Fact::Known(cluster) => cluster,
+        other => panic!("{other:?}"),
+    };
+    let overlays = [("enc", true), ("ingress", false), ("plain", false)].map(|(name, encrypted)| (name.to_owned(), encrypted));
+    assert_eq!((cluster.managers, cluster.nodes, cluster.autolock, cluster.rotating), (1, 1, false, false));
+    assert_eq!(cluster.cert_expiry_ns, 90 * 24 * 3_600_000_000_000);
+    assert_eq!(cluster.overlays, overlays);
+    assert_eq!(cluster.services, [("svc".into(), vec!["DB_PASSWORD".into(), "PATH_FILE".into()])]);
+    // The engine dates it back by some minutes.
+    let age = cluster.root_since.known().map(|since| jiff::Timestamp::now().as_second() - since);
+    assert!(age.is_some_and(|age| (0..3600).contains(&age)), "{age:?}");
+    let state = fs::read(lab.dir().join("data/swarm/docker-state.json")).expect("the node's own record");
+    let addresses = harden::kinds::swarm::addresses(&state).expect("addresses");
+    assert_eq!((addresses.listen, addresses.advertise, addresses.data_path.as_str()), (address.clone(), address, ""));
+    daemon.docker(&["swarm", "update", "--autolock=true"]);
+    assert!(daemon.engine().cluster().known().is_some_and(|cluster| cluster.autolock));
 }

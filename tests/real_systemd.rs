@@ -63,8 +63,8 @@ fn a_restart_keeps_the_containers_and_a_second_apply_does_nothing() {
     let refused = host.harden(&["rollback", "--yes"]).report(1);
     assert_eq!(
         text(&refused.0["msg"]),
-        "going back restarts dockerd without live-restore, which stops 2 running containers; nothing was changed\n  help: allow \
-         it with --max-risk disruptive"
+        "going back restarts dockerd, which stops 2 containers: live-restore is switched off in /etc/docker/daemon.json; nothing \
+         was changed\n  help: allow it with --max-risk disruptive"
     );
     assert_eq!(host.container_pids(), pids);
 }
@@ -182,12 +182,32 @@ fn a_file_that_would_keep_dockerd_down_is_not_restarted_with() {
     host.write(CONFIG, broken);
     let run = host.harden(&["apply", "--yes", "--skip", "daemon-seccomp-default"]).report(1);
     let expected = format!(
-        "dockerd would still refuse {CONFIG}: its `seccomp-profile` names /etc/docker/gone.json, which does not exist; mend that \
-         first; nothing was changed"
+        "dockerd would still refuse {CONFIG}: `seccomp-profile` names /etc/docker/gone.json, which does not exist; mend that first; \
+         nothing was changed"
     );
     assert!(text(&run.0["msg"]).contains(&expected), "{}", run.0["msg"]);
     assert_eq!(host.sh(&format!("cat {CONFIG}")), broken.trim_end());
     assert_eq!((host.container_pids(), host.state("docker.service")), (pids, "active".to_owned()));
+}
+
+#[test]
+fn a_data_root_that_somebody_edited_is_not_taken_into_force() {
+    let lab = lab();
+    let engine = engine(&lab);
+    let host = Host::boot(&engine, "edited");
+    host.run_containers();
+    let pids = host.container_pids();
+    let daemon = host.sh("systemctl show --property=MainPID --value docker.service");
+    host.write(CONFIG, "{\"data-root\": \"/srv/docker\"}\n");
+    let report = host.harden(&["apply", "--yes", "--only", "daemon-l*"]).report(0);
+    assert_eq!((report.changes(), report.activations()), (vec![CONFIG], vec!["docker-reload".to_owned()]));
+    assert_eq!(
+        report.finding("daemon-log-rotation", "log-opts.max-size")["fix"]["reason"],
+        "its fix is disruptive: restarting dockerd also takes into force data-root: /srv/docker, edited since dockerd started: images, \
+         containers and volumes of /var/lib/docker vanish; allow it with --max-risk disruptive"
+    );
+    assert_eq!(host.sh("systemctl show --property=MainPID --value docker.service"), daemon, "dockerd was not restarted");
+    assert_eq!((host.container_pids(), host.sh("docker info --format '{{.DockerRootDir}}'")), (pids, "/var/lib/docker".into()));
 }
 
 #[test]
@@ -237,8 +257,9 @@ fn a_run_that_is_killed_in_the_restart_is_put_back_and_the_containers_live() {
     host.sh("systemctl daemon-reload");
     let tree = "find /etc/docker /etc/audit /etc/systemd ! -name key.json -type f -exec sha256sum {} + | sort";
     let before = host.sh(tree);
-    // In the restart with the new file; and where that has failed, in the one with the old file and live-restore for a moment.
+    // In the reload with the new file, before the restart; in the restart; and where that has failed, in the one with the old file and live-restore for a moment.
     let moments = [
+        "grep -qs docker-reload /var/lib/harden/transactions/*/journal.jsonl",
         "grep -qs docker-restart /var/lib/harden/transactions/*/journal.jsonl",
         "grep -qs live-restore /etc/docker/daemon.json && ! grep -q log-opts /etc/docker/daemon.json",
     ];

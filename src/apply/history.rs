@@ -6,7 +6,7 @@ use crate::apply::container;
 use crate::apply::journal::{self, Record};
 use crate::apply::transaction::after_state;
 use crate::apply::writer::Writer;
-use crate::change::{Action, Activation, Change, ContainerLimits, Effect, FileImage};
+use crate::change::{Change, ContainerLimits, Effect, FileImage};
 use crate::error::{Error, Result};
 use crate::fact::{Fact, FileKind, KernelAudit};
 use crate::file_state::{FileState, Standing};
@@ -86,11 +86,48 @@ impl Transaction {
     }
 }
 
-/// All transactions, oldest first. One that can't be read is left out.
+/// All that was done on a host.
+#[derive(Default)]
+pub struct History {
+    /// Those that can be read, oldest first.
+    pub transactions: Vec<Transaction>,
+    /// Those that can't, oldest first.
+    pub unreadable: Vec<Unreadable>,
+}
+
+/// A transaction that can't be read.
+pub struct Unreadable {
+    /// Its id.
+    pub id: String,
+    /// Which of its documents can't be read, and why.
+    pub why: Error,
+    /// Where it lies, as the user can reach it.
+    pub place: String,
+}
+
+impl Unreadable {
+    /// The reason in one line.
+    pub fn reason(&self) -> String {
+        let place = self.why.place.as_ref().and_then(|place| place.path.file_name()).unwrap_or_default();
+        format!("{}: {}", place.to_string_lossy(), self.why.what)
+    }
+
+    /// Why this harden does not undo it, and where the originals are all the same.
+    pub fn refusal(&self) -> Error {
+        let help = self.why.help.as_deref().map(|help| format!("{help}, or ")).unwrap_or_default();
+        Error::failure(format!("{} can't be read, so it can't be undone: {}", self.id, self.reason())).help(format!(
+            "{help}put back by hand what {}/{} holds",
+            self.place,
+            journal::ORIGINALS
+        ))
+    }
+}
+
+/// All transactions.
 ///
 /// # Errors
 /// When the state directory itself can't be read.
-pub fn list(root: &Root, state_dir: &str) -> Result<Vec<Transaction>> {
+pub fn list(root: &Root, state_dir: &str) -> Result<History> {
     let ids = match root.list(&format!("{state_dir}/transactions")) {
         Fact::Known(ids) => ids,
         Fact::Absent => Vec::new(),
@@ -98,17 +135,35 @@ pub fn list(root: &Root, state_dir: &str) -> Result<Vec<Transaction>> {
             return Err(Error::failure(why).at(root.shown(state_dir)).help("only root may read it: sudo harden history"));
         }
     };
-    Ok(ids.into_iter().filter_map(|id| read(root, state_dir, &id)).collect())
+    let mut history = History::default();
+    for id in ids {
+        match read(root, state_dir, &id) {
+            Ok(transaction) => history.transactions.push(transaction),
+            Err(why) if is_id(&id) => {
+                let place = root.shown(&format!("{state_dir}/transactions/{id}")).display().to_string();
+                history.unreadable.push(Unreadable { id, why, place });
+            }
+            // Something of somebody else's.
+            Err(_) => {}
+        }
+    }
+    Ok(history)
 }
 
-fn read(root: &Root, state_dir: &str, id: &str) -> Option<Transaction> {
+/// Whether a name begins with the time of a transaction.
+fn is_id(name: &str) -> bool {
+    let digits =
+        |text: Option<&str>, count| text.is_some_and(|text| text.len() == count && text.bytes().all(|b| b.is_ascii_digit()));
+    digits(name.get(..8), 8) && name.get(8..9) == Some("T") && digits(name.get(9..15), 6)
+}
+
+fn read(root: &Root, state_dir: &str, id: &str) -> Result<Transaction> {
     let path = format!("{state_dir}/transactions/{id}");
-    Some(Transaction {
-        id: id.to_owned(),
-        plan: journal::plan(root, &path)?,
-        originals: journal::originals(root, &path)?.0.files,
-        records: journal::records(root, &path).ok()??,
-    })
+    // Its format first: what can't be read may be of a later one.
+    let log = journal::log(root, &path)?;
+    let (plan, originals) = (journal::plan(root, &path)?, journal::originals(root, &path)?.0.files);
+    let no_journal = || Error::failure("it is not there").at(root.shown(&format!("{path}/{}", journal::JOURNAL)));
+    Ok(Transaction { id: id.to_owned(), plan, originals, records: log.ok_or_else(no_journal)?.records })
 }
 
 /// The plan that undoes a transaction, and what stands in its way.
@@ -208,7 +263,6 @@ pub fn reverse(
         };
         changes.push(Change { id, controls: change.controls.clone(), risk: change.risk, summary, effect });
     }
-    let activations = if changes.is_empty() { Vec::new() } else { activations(transaction, &changes) };
     let plan = Plan {
         schema: plan::SCHEMA.into(),
         tool_version: env!("CARGO_PKG_VERSION").into(),
@@ -216,10 +270,12 @@ pub fn reverse(
         hostname: hostname.to_owned(),
         root: transaction.plan.root.clone(),
         baseline: BaselineRef { ..transaction.plan.baseline.clone() },
+        judged_by: None,
         undoes: Some(transaction.id.clone()),
         fixes: Vec::new(),
         changes,
-        activations,
+        // Decided by the host as it is now: `plan::undo`.
+        activations: Vec::new(),
         withheld: Vec::new(),
     };
     Ok(Reverse { plan, conflicts })
@@ -244,18 +300,6 @@ fn image(state: &FileState) -> FileImage {
         gid: state.gid,
         content: state.content.clone(),
         xattrs: Some(state.xattrs.clone()),
+        mtime_ns: state.mtime_ns,
     }
-}
-
-/// What the transaction put in force has to be put in force again, now as it was.
-fn activations(transaction: &Transaction, changes: &[Change]) -> Vec<Activation> {
-    let all: Vec<String> = changes.iter().map(|change| change.id.clone()).collect();
-    let again = |activation: &&Activation| activation.action != Action::AuditLoad;
-    transaction
-        .plan
-        .activations
-        .iter()
-        .filter(again)
-        .map(|activation| Activation { changes: all.clone(), ..activation.clone() })
-        .collect()
 }

@@ -17,13 +17,13 @@ use crate::apply::transaction::Originals;
 use crate::apply::writer::{Meta, Writer};
 use crate::change::{Action, Effect};
 use crate::error::{Error, Result};
-use crate::fact::Fact;
+use crate::fact::{Fact, FileKind};
 use crate::file_state::FileState;
 use crate::formats::audit_rule::Rule;
 use crate::formats::mask;
 use crate::host::fs::{Root, Want};
 use crate::host::walk::Walked;
-use crate::plan::Plan;
+use crate::plan::{self, Plan};
 
 /// Format of `originals.json` and of the journal's first record.
 pub const SCHEMA: &str = "harden/transaction/1";
@@ -31,6 +31,12 @@ pub const SCHEMA: &str = "harden/transaction/1";
 const MAX_DOCUMENT: usize = 64 << 20;
 /// The outcome of a transaction that could not be put back.
 pub const STUCK: &str = "stuck";
+/// The plan of a transaction.
+pub const PLAN: &str = "plan.json";
+/// Its originals.
+pub const ORIGINALS: &str = "originals.json";
+/// Its records.
+pub const JOURNAL: &str = "journal.jsonl";
 const PRIVATE_FILE: u32 = 0o600;
 
 /// One line of the journal.
@@ -108,8 +114,29 @@ pub struct Original {
     pub path: String,
     /// When it was last modified, nanoseconds since 1970.
     pub mtime_ns: Option<i64>,
+    /// When content or metadata had last changed, nanoseconds since 1970. Older records do not have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ctime_ns: Option<i64>,
     /// Its state; `null` where nothing was there.
     pub state: Option<FileState>,
+}
+
+impl Original {
+    /// When it can last have been written; see [`crate::fact::FileFact::changed_ns`].
+    pub fn changed_ns(&self) -> Option<i64> {
+        self.ctime_ns.or(self.mtime_ns)
+    }
+}
+
+/// What there is of a journal.
+#[derive(Debug, Default)]
+pub struct Log {
+    /// All whole records.
+    pub records: Vec<Record>,
+    /// Whether something in it is no record, or its first one is missing. A kill leaves no such thing once anything was touched: a
+    /// record is on disk before its effect. A disk that had not written what it said it had, or that fails, may; what else was lost
+    /// then, nobody knows.
+    pub torn: bool,
 }
 
 /// How a transaction ended, unless its last record is another one: then it was cut short, perhaps while it was put back.
@@ -125,45 +152,90 @@ pub fn transactions(root: &Root, state_dir: &str) -> Vec<String> {
     root.list(&format!("{state_dir}/transactions")).known().cloned().unwrap_or_default()
 }
 
-/// The originals of one transaction, where they can be read, and when they were recorded (nanoseconds since 1970).
-pub fn originals(root: &Root, transaction: &str) -> Option<(OriginalsDocument, i64)> {
-    document(root, transaction, "originals.json").ok()
+/// The originals of one transaction, and when they were recorded (nanoseconds since 1970).
+///
+/// # Errors
+/// When they can't be read, or are of another format.
+pub fn originals(root: &Root, transaction: &str) -> Result<(OriginalsDocument, i64)> {
+    let (mut read, recorded_ns) = document::<OriginalsDocument>(root, transaction, ORIGINALS, SCHEMA)?;
+    // Once the time was kept beside the state only.
+    for original in &mut read.files {
+        if let Some(state) = original.state.as_mut().filter(|state| state.kind == FileKind::File) {
+            state.mtime_ns = state.mtime_ns.or(original.mtime_ns);
+        }
+    }
+    Ok((read, recorded_ns))
 }
 
-/// The plan of one transaction, where it can be read.
-pub fn plan(root: &Root, transaction: &str) -> Option<Plan> {
-    document(root, transaction, "plan.json").ok().map(|(plan, _)| plan)
+/// The plan of one transaction.
+///
+/// # Errors
+/// When it can't be read, or is of another format.
+pub fn plan(root: &Root, transaction: &str) -> Result<Plan> {
+    document(root, transaction, PLAN, plan::SCHEMA).map(|(plan, _)| plan)
+}
+
+/// The first thing that every document says.
+#[derive(Deserialize)]
+struct Head {
+    schema: String,
 }
 
 /// A document and when it was written; an error says why it can't be read.
-pub(super) fn document<T: for<'de> Deserialize<'de>>(root: &Root, transaction: &str, name: &str) -> Result<(T, i64)> {
+fn document<T: for<'de> Deserialize<'de>>(root: &Root, transaction: &str, name: &str, schema: &str) -> Result<(T, i64)> {
     let path = format!("{transaction}/{name}");
     let failed = |why: String| Error::failure(why).at(root.shown(&path));
     match root.look(&path, Want::Content { limit: MAX_DOCUMENT }) {
         Fact::Known(file) => {
             let bytes = file.content.map(|content| content.0).unwrap_or_default();
-            let read = serde_json::from_slice(&bytes).map_err(|error| failed(format!("it can't be read: {error}")))?;
-            Ok((read, file.mtime_ns))
+            let unreadable = |error: serde_json::Error| failed(format!("it can't be read: {error}"));
+            let head: Head = serde_json::from_slice(&bytes).map_err(unreadable)?;
+            if head.schema != schema {
+                return Err(other_format(&head.schema, schema).at(root.shown(&path)));
+            }
+            Ok((serde_json::from_slice(&bytes).map_err(unreadable)?, file.mtime_ns))
         }
         Fact::Absent => Err(failed("it is not there".into())),
         Fact::Unknown(why) => Err(failed(why)),
     }
 }
 
-/// All whole records, `None` without a journal; a line that a power cut left half written is no record.
+fn other_format(found: &str, known: &str) -> Error {
+    Error::failure(format!("its format is `{}`, this harden reads `{known}`", found.escape_debug()))
+        .help("use the harden that wrote it")
+}
+
+/// All whole records, `None` without a journal.
 ///
 /// # Errors
-/// When there is a journal that can't be read.
-pub fn records(root: &Root, transaction: &str) -> Result<Option<Vec<Record>>> {
-    let path = format!("{transaction}/journal.jsonl");
+/// When there is a journal that can't be read, or that is of another format and has not ended.
+pub fn log(root: &Root, transaction: &str) -> Result<Option<Log>> {
+    let path = format!("{transaction}/{JOURNAL}");
     match root.look(&path, Want::Content { limit: MAX_DOCUMENT }) {
         Fact::Known(file) => {
             let bytes = file.content.map(|content| content.0).unwrap_or_default();
-            Ok(Some(bytes.split(|&byte| byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect()))
+            parse(&bytes).map(Some).map_err(|error| error.at(root.shown(&path)))
         }
         Fact::Absent => Ok(None),
         Fact::Unknown(why) => Err(Error::failure(why).at(root.shown(&path))),
     }
+}
+
+fn parse(bytes: &[u8]) -> Result<Log> {
+    let lines = || bytes.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
+    let records: Vec<Record> = lines().filter_map(|line| serde_json::from_slice(line).ok()).collect();
+    if let Some(found) = format_of(bytes).filter(|found| found != SCHEMA && outcome(&records).is_none()) {
+        return Err(other_format(&found, SCHEMA));
+    }
+    let whole = bytes.last() == Some(&b'\n') && lines().count() == records.len();
+    let torn = !whole || !matches!(records.first(), Some(Record::Begin { .. }));
+    Ok(Log { records, torn })
+}
+
+/// What the first record of a journal says of its format, whichever that is.
+fn format_of(bytes: &[u8]) -> Option<String> {
+    let first: serde_json::Value = serde_json::from_slice(bytes.split(|&byte| byte == b'\n').next()?).ok()?;
+    first["begin"]["schema"].as_str().map(str::to_owned)
 }
 
 /// One transaction.
@@ -175,6 +247,7 @@ pub struct Journal<'r> {
     /// Bytes of whole records.
     length: u64,
     originals: Originals,
+    torn: bool,
     begun: Vec<String>,
     rules: Vec<Rule>,
     activated: Vec<Action>,
@@ -182,7 +255,7 @@ pub struct Journal<'r> {
 
 impl<'r> Journal<'r> {
     fn open(root: &'r Root, path: String, flags: OFlag) -> Result<Self> {
-        let file = open_in(root, &format!("{path}/journal.jsonl"), flags | OFlag::O_RDWR | OFlag::O_APPEND)?;
+        let file = open_in(root, &format!("{path}/{JOURNAL}"), flags | OFlag::O_RDWR | OFlag::O_APPEND)?;
         Ok(Journal {
             root,
             writer: Writer::new(root),
@@ -190,6 +263,7 @@ impl<'r> Journal<'r> {
             file,
             length: 0,
             originals: Originals::new(),
+            torn: false,
             begun: Vec::new(),
             rules: Vec::new(),
             activated: Vec::new(),
@@ -202,12 +276,13 @@ impl<'r> Journal<'r> {
     }
 
     /// One that was cut short, to go on with.
-    pub(super) fn reopen(root: &'r Root, path: String, originals: OriginalsDocument, records: &[Record]) -> Result<Self> {
+    pub(super) fn reopen(root: &'r Root, path: String, originals: OriginalsDocument, log: &Log) -> Result<Self> {
         let mut journal = Self::open(root, path, OFlag::empty())?;
         journal.forget_torn_record()?;
         journal.writer.sweep_beside(&format!("{}/any", journal.path))?;
         journal.originals = originals.files.into_iter().map(|original| (original.change, original.state)).collect();
-        records.iter().for_each(|record| journal.remember(record));
+        journal.torn = log.torn;
+        log.records.iter().for_each(|record| journal.remember(record));
         Ok(journal)
     }
 
@@ -243,19 +318,17 @@ impl<'r> Journal<'r> {
     pub fn keep(&mut self, plan: &Plan, originals: &Originals) -> Result<()> {
         let files = plan.changes.iter().filter_map(|change| match &change.effect {
             Effect::File { path, .. } => {
-                let mtime_ns = match self.root.look(path, Want::Stat) {
-                    Fact::Known(file) => Some(file.mtime_ns),
-                    _ => None,
-                };
+                let look = self.root.look(path, Want::Stat);
+                let (mtime_ns, ctime_ns) = look.known().map(|file| (file.mtime_ns, file.ctime_ns)).unzip();
                 let state = originals.get(&change.id).cloned().flatten();
-                Some(Original { change: change.id.clone(), path: path.clone(), mtime_ns, state })
+                Some(Original { change: change.id.clone(), path: path.clone(), mtime_ns, ctime_ns: ctime_ns.flatten(), state })
             }
             // What was before is in the plan.
             Effect::AuditKernel { .. } | Effect::Container { .. } => None,
         });
         let document = OriginalsDocument { schema: SCHEMA.into(), files: files.collect() };
-        self.write("plan.json", plan)?;
-        self.write("originals.json", &document)?;
+        self.write(PLAN, plan)?;
+        self.write(ORIGINALS, &document)?;
         self.originals = originals.clone();
         let user = std::env::var("SUDO_USER").map(|name| format!(" ({name})")).unwrap_or_default();
         self.append(&Record::Begin {
@@ -301,7 +374,12 @@ impl<'r> Journal<'r> {
         &self.originals
     }
 
-    /// Changes that show, though there is no record of them, that they were begun.
+    /// Whether records may have been lost that were on disk; see [`Log::torn`].
+    pub fn is_torn(&self) -> bool {
+        self.torn
+    }
+
+    /// Changes that show, though there is no record of them, that they were begun; only of a journal that is torn.
     pub fn begun_unrecorded(&mut self, changes: Vec<String>) {
         self.begun.extend(changes);
     }
@@ -343,4 +421,44 @@ pub(super) fn open_in(root: &Root, path: &str, flags: OFlag) -> Result<File> {
     )
     .map_err(|errno| Error::io(root.shown(path), "open it", errno.desc()))?;
     Ok(File::from(fd))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BEGIN: &str = r#"{"begin":{"schema":"harden/transaction/1","time":"","by":"","command":""}}"#;
+
+    #[test]
+    fn a_journal_is_torn_where_something_of_it_is_lost() {
+        let intent = r#"{"intent":{"change":"c1"}}"#;
+        let cases = [
+            (format!("{BEGIN}\n"), 1, false),
+            (format!("{BEGIN}\n{intent}\n"), 2, false),
+            // A power cut, or a full disk.
+            (String::new(), 0, true),
+            (format!("{BEGIN}\n{intent}"), 2, true),
+            (format!("{BEGIN}\n{{\"int"), 1, true),
+            // Blocks that were never written.
+            (format!("{BEGIN}\n\0\0\0\0\n{intent}\n"), 2, true),
+            (format!("\0\0\0\0\n{intent}\n"), 1, true),
+            (format!("{intent}\n"), 1, true),
+        ];
+        for (text, records, torn) in cases {
+            let log = parse(text.as_bytes()).unwrap();
+            assert_eq!((log.records.len(), log.torn), (records, torn), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn another_format_is_named_unless_it_has_ended() {
+        let begin = BEGIN.replace("transaction/1", "transaction/2");
+        let text = format!("{begin}\n{{\"preparing\":{{\"change\":\"c1\"}}}}\n");
+        assert_eq!(
+            parse(text.as_bytes()).unwrap_err().to_string(),
+            "its format is `harden/transaction/2`, this harden reads `harden/transaction/1`\n  help: use the harden that wrote it"
+        );
+        let ended = format!("{text}{{\"closed\":{{\"outcome\":\"committed\"}}}}\n");
+        assert_eq!(outcome(&parse(ended.as_bytes()).unwrap().records), Some("committed"));
+    }
 }

@@ -5,12 +5,15 @@ use std::ffi::{CStr, CString};
 
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags};
-use nix::sys::stat::{FchmodatFlags, Mode, fchmodat};
+use nix::sys::stat::{FchmodatFlags, Mode, fchmodat, futimens};
+use nix::sys::time::TimeSpec;
 use nix::unistd::{Gid, Uid, fchownat};
 
 use crate::fact::Content;
 use crate::file_state::{FileState, is_kernel_label};
 use crate::host::handle::{Handle, mode_of};
+
+const SECOND: i64 = 1_000_000_000;
 
 /// What the metadata of a file shall be; `None` keeps what the file has.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -23,12 +26,20 @@ pub struct Meta {
     pub gid: Option<u32>,
     /// All extended attributes; others are removed, except security labels, which every file keeps.
     pub xattrs: Option<BTreeMap<String, Content>>,
+    /// When the content was last modified, nanoseconds since 1970; `None` for content that is new. Set with the content only.
+    pub mtime_ns: Option<i64>,
 }
 
 impl From<&FileState> for Meta {
     /// All of it, exactly.
     fn from(state: &FileState) -> Self {
-        Meta { mode: Some(state.mode), uid: Some(state.uid), gid: Some(state.gid), xattrs: Some(state.xattrs.clone()) }
+        Meta {
+            mode: Some(state.mode),
+            uid: Some(state.uid),
+            gid: Some(state.gid),
+            xattrs: Some(state.xattrs.clone()),
+            mtime_ns: state.mtime_ns,
+        }
     }
 }
 
@@ -38,6 +49,7 @@ impl Meta {
         base.uid = self.uid.unwrap_or(base.uid);
         base.gid = self.gid.unwrap_or(base.gid);
         base.xattrs = self.xattrs.clone().unwrap_or(base.xattrs);
+        base.mtime_ns = self.mtime_ns;
         let mode = self.mode.unwrap_or(base.mode);
         base.with_mode(mode)
     }
@@ -70,6 +82,12 @@ pub(super) fn set(handle: &Handle, wanted: &FileState) -> Result<(), Unset> {
     }
     let now = handle.state(0).map_err(os("read its state"))?;
     now.metadata_difference(wanted).map_or(Ok(()), |difference| Err(Unset::NotKept(difference)))
+}
+
+/// Says when the content of one's own file was last modified; when it was last read stays.
+pub(super) fn set_mtime(handle: &Handle, mtime_ns: i64) -> nix::Result<()> {
+    let mtime = TimeSpec::new(mtime_ns.div_euclid(SECOND), mtime_ns.rem_euclid(SECOND));
+    futimens(handle, &TimeSpec::UTIME_OMIT, &mtime)
 }
 
 fn set_xattrs(handle: &Handle, wanted: &BTreeMap<String, Content>) -> nix::Result<()> {

@@ -20,8 +20,16 @@ pub fn unfinished(host: &Host, state: &StateDir, again: bool, progress: &mut dyn
     for (mut journal, plan) in found.into_iter().rev() {
         progress(&format!("undoing the unfinished transaction {}", journal.id()));
         let (originals, activated) = (journal.originals().clone(), journal.activated().to_vec());
-        let unrecorded = transaction::begun_unrecorded(&journal, &plan);
-        journal.begun_unrecorded(unrecorded);
+        let unrecorded = transaction::as_planned_unrecorded(&journal, &plan);
+        if journal.is_torn() {
+            journal.begun_unrecorded(unrecorded);
+        } else {
+            // An intent is on disk before its effect: without one nothing was begun, and this is somebody else's doing.
+            let told = |id: &&String| plan.changes.iter().find(|change| change.id == **id);
+            for change in unrecorded.iter().filter_map(|id| told(&id)) {
+                progress(&format!("{} is as planned, but not by this run; it stays so", change.target()));
+            }
+        }
         let stuck = transaction::back(&mut journal, host, &plan, &originals, &activated);
         let outcome = if stuck.is_empty() { "undone" } else { STUCK };
         journal.append(&Record::Closed { outcome: outcome.into() })?;

@@ -18,7 +18,7 @@ use crate::plan::Plan;
 
 const LIVE_RESTORE: &str = "live-restore";
 /// Of a daemon.json that is there for a moment.
-const PASSING: Meta = Meta { mode: Some(0o600), uid: None, gid: None, xattrs: None };
+const PASSING: Meta = Meta { mode: Some(0o600), uid: None, gid: None, xattrs: None, mtime_ns: None };
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// dockerd, kept down while files go back.

@@ -142,7 +142,7 @@ pub(super) fn sweep(dir: &OwnedFd) -> nix::Result<()> {
             Ok(stat) => stat,
             Err(_) => continue,
         };
-        let flag = match kind_of(&stat) {
+        let flag = match kind_of(stat.st_mode) {
             FileKind::File => UnlinkatFlags::NoRemoveDir,
             FileKind::Dir => UnlinkatFlags::RemoveDir,
             _ => continue,

@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg, OFlag};
 
-use crate::apply::journal::{Journal, OriginalsDocument, STUCK, document, open_in, outcome, records, transactions};
+use crate::apply::journal::{self, JOURNAL, Journal, ORIGINALS, PLAN, STUCK, log, open_in, outcome, transactions};
 use crate::apply::writer::Writer;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fact::{Fact, FileKind};
@@ -77,7 +77,7 @@ impl<'r> StateDir<'r> {
         // Ids begin with their time, so they compare by it.
         for id in old.iter().filter(|id| id.as_str() < limit.as_str()) {
             let path = format!("{}/transactions/{id}", self.path);
-            if records(self.root, &path).is_ok_and(|records| records.as_deref().and_then(outcome).is_some()) {
+            if log(self.root, &path).is_ok_and(|log| log.is_some_and(|log| outcome(&log.records).is_some())) {
                 self.remove(&path)?;
                 removed += 1;
             }
@@ -96,28 +96,31 @@ impl<'r> StateDir<'r> {
         };
         for id in &ids {
             let path = format!("{}/transactions/{id}", self.path);
-            let records = records(self.root, &path)?;
+            let by_hand = |error: Error| {
+                let by_hand = format!("put back by hand what {path}/{ORIGINALS} holds, then remove {path}");
+                let help = match &error.help {
+                    // Another harden can.
+                    Some(other) => format!("a run was cut short and can't be undone by this harden; {other}, or {by_hand}"),
+                    None => format!("a run was cut short and can't be undone; {by_hand}"),
+                };
+                Error { kind: ErrorKind::Stuck, help: Some(help), ..error }
+            };
+            let log = log(self.root, &path).map_err(by_hand)?;
+            let records = log.as_ref().map(|log| log.records.as_slice()).unwrap_or_default();
             let retried = again && ids.last() == Some(id);
-            match records.as_deref().and_then(outcome) {
+            match outcome(records) {
                 Some(STUCK) if retried => {}
                 Some(_) => continue,
                 None => {}
             }
-            let originals = format!("{path}/originals.json");
             // Nothing was touched before the first record, and the originals are on disk before that.
-            if records.as_deref().unwrap_or_default().is_empty() && self.root.look(&originals, Want::Stat) == Fact::Absent {
+            if records.is_empty() && self.root.look(&format!("{path}/{ORIGINALS}"), Want::Stat) == Fact::Absent {
                 self.remove(&path)?;
                 continue;
             }
-            let stuck = |error: Error| {
-                Error { kind: ErrorKind::Stuck, ..error }.help(format!(
-                    "a run was cut short and can't be undone; put back by hand what {originals} holds, then remove {path}"
-                ))
-            };
-            let (plan, _) = document::<Plan>(self.root, &path, "plan.json").map_err(stuck)?;
-            let (originals, _) = document::<OriginalsDocument>(self.root, &path, "originals.json").map_err(stuck)?;
-            let records = records.unwrap_or_default();
-            let journal = Journal::reopen(self.root, path.clone(), originals, &records).map_err(stuck)?;
+            let plan = journal::plan(self.root, &path).map_err(by_hand)?;
+            let (originals, _) = journal::originals(self.root, &path).map_err(by_hand)?;
+            let journal = Journal::reopen(self.root, path.clone(), originals, &log.unwrap_or_default()).map_err(by_hand)?;
             found.push((journal, plan));
         }
         Ok(found)
@@ -127,7 +130,7 @@ impl<'r> StateDir<'r> {
     /// is none of harden's and stays.
     fn remove(&self, transaction: &str) -> Result<()> {
         let names = self.root.list(transaction).known().cloned().unwrap_or_default();
-        let documents = ["plan.json", "originals.json", "journal.jsonl"];
+        let documents = [PLAN, ORIGINALS, JOURNAL];
         let is_folder = |state: &FileState| state.kind == FileKind::Dir;
         let writer = Writer::new(self.root);
         if !writer.state(transaction)?.as_ref().is_some_and(is_folder)
@@ -216,5 +219,39 @@ mod tests {
         assert_eq!(error.kind, ErrorKind::Stuck);
         journal.append(&Record::Closed { outcome: "undone".into() }).unwrap();
         assert!(state.unfinished(false).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_transaction_of_a_later_format_is_left_to_the_harden_that_wrote_it() {
+        let scratch = Scratch::new();
+        let root = scratch.root();
+        let state = StateDir::lock(&root, "/state").unwrap();
+        let path = scratch.path().display();
+        let one = "/state/transactions/1";
+        let begin =
+            |format: &str| format!("{{\"begin\":{{\"schema\":\"{format}\",\"time\":\"\",\"by\":\"\",\"command\":\"\"}}}}\n");
+        let cases = [
+            ("journal.jsonl", begin("harden/transaction/2"), "harden/transaction/2", "harden/transaction/1"),
+            ("plan.json", r#"{"schema": "harden/plan/7", "steps": 3}"#.into(), "harden/plan/7", "harden/plan/1"),
+            ("originals.json", r#"{"schema": "harden/transaction/2"}"#.into(), "harden/transaction/2", "harden/transaction/1"),
+        ];
+        for (name, text, found, known) in cases {
+            let plan = Plan { schema: crate::plan::SCHEMA.into(), ..Plan::default() };
+            scratch.file(&format!("{one}/plan.json"), serde_json::to_string(&plan).unwrap(), 0o600);
+            scratch.file(&format!("{one}/originals.json"), r#"{"schema": "harden/transaction/1", "files": []}"#, 0o600);
+            scratch.file(&format!("{one}/journal.jsonl"), begin("harden/transaction/1"), 0o600);
+            assert_eq!(state.unfinished(false).unwrap().len(), 1);
+            scratch.file(&format!("{one}/{name}"), text, 0o600);
+            let error = state.unfinished(true).map(|found| found.len()).unwrap_err();
+            assert_eq!(
+                error.to_string(),
+                format!(
+                    "{path}{one}/{name}: its format is `{found}`, this harden reads `{known}`\n  help: a run was cut short and can't \
+                     be undone by this harden; use the harden that wrote it, or put back by hand what {one}/originals.json holds, then \
+                     remove {one}"
+                )
+            );
+            assert_eq!(error.kind, ErrorKind::Stuck);
+        }
     }
 }

@@ -13,7 +13,8 @@ use crate::fact::FileKind;
 use crate::file_state::{FileState, noun};
 use crate::host::advice::os_error;
 use crate::host::fs::Root;
-use crate::host::handle::{Handle, kind_of};
+use crate::host::handle::{Access, Handle, kind_of};
+use crate::host::inode::seal_of;
 use crate::host::walk::{Object, Planter, Spot, Walked};
 
 /// A name in a directory beneath the root, and what the walk found there.
@@ -67,6 +68,16 @@ impl<'r> Target<'r> {
         openat(&self.spot.dir, ".", flags, Mode::empty()).map_err(|errno| self.os_error("open its directory", errno))
     }
 
+    /// The same, where names are about to change: an immutable directory, and one that only takes new names, is left alone.
+    pub(super) fn open_dir_to_change(&self) -> Result<OwnedFd> {
+        let dir = Handle::new(self.open_dir()?, Access::Read);
+        let flags = dir.flags().map_err(|errno| self.os_error("read the flags of its directory", errno))?;
+        let Some(seal) = seal_of(flags) else { return Ok(dir.into_fd()) };
+        let shown = self.shown.parent().unwrap_or(&self.shown).display().to_string();
+        let (is, help) = seal.told(&shown);
+        Err(self.error(format!("its directory {is}; nothing is written there")).help(help))
+    }
+
     /// Opens the object: for reading where that can be done without a side effect, else (a socket) as a mere reference.
     pub(super) fn open(&self, content_limit: usize) -> Result<Found> {
         let Some(object) = &self.object else {
@@ -105,7 +116,7 @@ impl<'r> Target<'r> {
 
     /// Before it is opened: nothing else is ever opened.
     pub(super) fn refuse_kind_but(&self, kinds: &[FileKind]) -> Result<()> {
-        match self.object.as_ref().map(|object| kind_of(&object.stat)) {
+        match self.object.as_ref().map(|object| kind_of(object.stat.st_mode)) {
             Some(kind) if !kinds.contains(&kind) => Err(self.error(format!("it is a {}; left alone", noun(kind)))),
             _ => Ok(()),
         }
@@ -118,6 +129,13 @@ impl<'r> Target<'r> {
         }
         let error = self.error(format!("it has {} names (hard links); left alone", found.stat.st_nlink));
         Err(error.help(format!("see `find / -xdev -inum {}`", found.stat.st_ino)))
+    }
+
+    /// What an administrator made unchangeable on purpose stays so, and is said before anything is tried.
+    pub(super) fn refuse_sealed(&self, found: &Found) -> Result<()> {
+        let Some(seal) = seal_of(found.state.flags) else { return Ok(()) };
+        let (is, help) = seal.told(&self.shown.display().to_string());
+        Err(self.error(format!("it {is}; left alone")).help(help))
     }
 
     pub(super) fn refuse_changed(&self, difference: Option<String>) -> Result<()> {

@@ -172,7 +172,13 @@ fn effect(journal: &mut Journal, host: &Host, change: &Change) -> Result<()> {
 }
 
 fn meta(image: &FileImage) -> Meta {
-    Meta { mode: Some(image.mode), uid: Some(image.uid), gid: Some(image.gid), xattrs: image.xattrs.clone() }
+    Meta {
+        mode: Some(image.mode),
+        uid: Some(image.uid),
+        gid: Some(image.gid),
+        xattrs: image.xattrs.clone(),
+        mtime_ns: image.mtime_ns,
+    }
 }
 
 /// Puts everything back after a failure, and says what happened.
@@ -253,8 +259,9 @@ fn undo(journal: &mut Journal, host: &Host, plan: &Plan, originals: &Originals) 
     failed
 }
 
-/// Changes without a record of their beginning whose files are as the plan leaves them: a power cut can take records with it.
-pub fn begun_unrecorded(journal: &Journal, plan: &Plan) -> Vec<String> {
+/// Changes without a record of their beginning whose files are as the plan leaves them: made by somebody else, or by this run if the
+/// disk lost records that had been on it.
+pub fn as_planned_unrecorded(journal: &Journal, plan: &Plan) -> Vec<String> {
     let mut found = Vec::new();
     for change in plan.changes.iter().filter(|change| !journal.begun().contains(&change.id)) {
         let Effect::File { path, after, .. } = &change.effect else { continue };
@@ -293,6 +300,8 @@ pub fn after_state(before: Option<&FileState>, after: &FileImage) -> FileState {
         nlink: 1,
         xattrs: BTreeMap::new(),
         content: None,
+        mtime_ns: None,
+        flags: 0,
     };
     let mut state = meta(after).over(before.cloned().unwrap_or(fresh));
     if let Some(content) = &after.content {
@@ -312,7 +321,8 @@ mod tests {
         let (root, path) = (scratch.root(), "/docker.sock");
         let listener = std::os::unix::net::UnixListener::bind(scratch.at(path)).unwrap();
         let before = root.state(path).unwrap();
-        let after = FileImage { kind: FileKind::Socket, mode: 0o600, uid: 0, gid: 0, content: None, xattrs: None };
+        let after =
+            FileImage { kind: FileKind::Socket, mode: 0o600, uid: 0, gid: 0, content: None, xattrs: None, mtime_ns: None };
         let writer = Writer::new(&root);
         writer.set_metadata(path, before.as_ref().unwrap(), &meta(&after)).unwrap();
         undo_file(&writer, path, before.as_ref(), Some(&after)).unwrap();

@@ -21,6 +21,7 @@ use crate::formats::daemon_keys::EngineVersion;
 use crate::formats::mask;
 use crate::kinds::effective::Effective;
 use crate::plan::Plan;
+use crate::reach;
 
 /// User and group `nobody`, whatever they are called here.
 const NOBODY: u32 = 65534;
@@ -38,7 +39,7 @@ const VALIDATE_SINCE: EngineVersion = EngineVersion::new(23, 0, 0);
 /// # Errors
 /// With dockerd's own words.
 pub fn daemon_json(facts: &Facts, plan: &Plan) -> Result<()> {
-    let path = &facts.daemon.config_file;
+    let path = &reach::real(&facts.files, &facts.daemon.config_file);
     let planned = plan.changes.iter().find_map(|change| match &change.effect {
         Effect::File { path: changed, after: Some(after), .. } if changed == path => after.content.as_ref(),
         _ => None,
@@ -49,9 +50,12 @@ pub fn daemon_json(facts: &Facts, plan: &Plan) -> Result<()> {
         None => Ok(()),
         Some(at) => {
             let words = mask::mask_text(said[at..].lines().next().unwrap_or_default());
-            Err(Error::failure(format!("dockerd would not start with it: {words}; nothing was changed"))
-                .at(path)
-                .help("leave the control out with --skip, and please report this"))
+            Err(Error::failure(format!("dockerd would not start with it: {words}; nothing was changed")).at(path).help(
+                match plan.undoes {
+                    Some(_) => "edit it by hand; its original is in the transaction's originals.json",
+                    None => "leave the control out with --skip, and please report this",
+                },
+            ))
         }
     }
 }
@@ -153,7 +157,7 @@ mod tests {
             service: None,
         });
         let content = Some(Content(br#"{"debug": false, "userns-remap": "default"}"#.to_vec()));
-        let after = FileImage { kind: FileKind::File, mode: 0o600, uid: 0, gid: 0, content, xattrs: None };
+        let after = FileImage { kind: FileKind::File, mode: 0o600, uid: 0, gid: 0, content, xattrs: None, mtime_ns: None };
         let effect = Effect::File { path: "/etc/docker/daemon.json".into(), before: None, after: Some(after) };
         let risk = crate::baseline::control::Risk::Safe;
         let change = Change { id: "c1".into(), controls: Vec::new(), risk, summary: String::new(), effect };

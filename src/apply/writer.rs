@@ -10,7 +10,7 @@ use std::os::fd::OwnedFd;
 use nix::unistd::{UnlinkatFlags, fsync, getegid, geteuid, unlinkat};
 
 pub use super::metadata::Meta;
-use super::metadata::set;
+use super::metadata::{set, set_mtime};
 use super::stage::{Staged, sweep};
 use super::target::Target;
 use crate::error::{Error, Result};
@@ -24,13 +24,21 @@ pub struct Writer<'r> {
     root: &'r Root,
     /// Whether to stage files without a name; false in tests of the other way.
     unnamed: bool,
+    /// Whether the directory may be one that others can change: the user chose it, and nothing trusts what lies there.
+    anywhere: bool,
 }
 
 impl<'r> Writer<'r> {
     /// Only a journal makes one: every write must be on record before it happens.
     #[allow(dead_code)]
     pub(crate) fn new(root: &'r Root) -> Self {
-        Writer { root, unnamed: true }
+        Writer { root, unnamed: true, anywhere: false }
+    }
+
+    /// For a file of the user's own in a directory of their choice, such as a baseline; nothing of the host, so no journal. It is
+    /// written in a group's directory, too; never through a link that others could have planted.
+    pub(crate) fn for_own_file(root: &'r Root) -> Self {
+        Writer { root, unnamed: true, anywhere: true }
     }
 
     /// The state of what is at `path`; see [`Root::state`].
@@ -46,9 +54,13 @@ impl<'r> Writer<'r> {
     /// others can change a directory on the way, or a system call failed.
     pub fn replace(&self, path: &str, before: Option<&FileState>, content: &[u8], meta: &Meta) -> Result<()> {
         let target = Target::find(self.root, path)?;
-        target.refuse_weak_way()?;
-        let dir = target.open_dir()?;
-        sweep(&dir).map_err(|errno| target.os_error("clean up beside it", errno))?;
+        if !self.anywhere {
+            target.refuse_weak_way()?;
+        }
+        let dir = target.open_dir_to_change()?;
+        if !self.anywhere {
+            sweep(&dir).map_err(|errno| target.os_error("clean up beside it", errno))?;
+        }
         let Some(before) = before else {
             target.refuse_taken()?;
             let staged = self.stage(&target, &dir, content, &meta.over(new_state(FileKind::File)))?;
@@ -57,6 +69,7 @@ impl<'r> Writer<'r> {
         target.refuse_kind_but(&[FileKind::File])?;
         let found = target.open(CONTENT_LIMIT)?;
         target.refuse_hard_links(&found)?;
+        target.refuse_sealed(&found)?;
         target.refuse_changed(found.state.difference(before))?;
         if before.content.is_none() {
             return Err(
@@ -79,6 +92,7 @@ impl<'r> Writer<'r> {
         target.refuse_kind_but(&[FileKind::File, FileKind::Dir, FileKind::Socket])?;
         let found = target.open(0)?;
         target.refuse_hard_links(&found)?;
+        target.refuse_sealed(&found)?;
         target.refuse_changed(found.state.metadata_difference(before))?;
         let wanted = meta.over(found.state);
         set(&found.handle, &wanted).map_err(|why| target.unset(why))?;
@@ -98,12 +112,13 @@ impl<'r> Writer<'r> {
         target.refuse_kind_but(&[FileKind::File, FileKind::Dir, FileKind::Socket])?;
         let found = target.open(CONTENT_LIMIT)?;
         target.refuse_hard_links(&found)?;
+        target.refuse_sealed(&found)?;
         target.refuse_changed(found.state.difference(before))?;
         let flag = match found.state.kind {
             FileKind::Dir => UnlinkatFlags::RemoveDir,
             _ => UnlinkatFlags::NoRemoveDir,
         };
-        let dir = target.open_dir()?;
+        let dir = target.open_dir_to_change()?;
         target.refuse_touched(&found)?;
         let removed = unlinkat(&dir, target.name(), flag).and_then(|()| fsync(&dir));
         removed.map_err(|errno| target.os_error("remove it", errno))
@@ -113,7 +128,7 @@ impl<'r> Writer<'r> {
     ///
     /// Errors: the name is not free, others can change a directory on the way, or a system call failed.
     pub fn make_dir(&self, path: &str, mode: u32, uid: u32, gid: u32) -> Result<()> {
-        self.make_dir_with(path, &Meta { mode: Some(mode), uid: Some(uid), gid: Some(gid), xattrs: None })
+        self.make_dir_with(path, &Meta { mode: Some(mode), uid: Some(uid), gid: Some(gid), ..Meta::default() })
     }
 
     /// Undoes a change: puts what is at `path` from the state `now` back to `before`, byte for byte; `None` is "nothing there".
@@ -163,7 +178,7 @@ impl<'r> Writer<'r> {
         target.refuse_weak_way()?;
         target.refuse_taken()?;
         let failed = |errno| target.os_error("create it", errno);
-        let dir = target.open_dir()?;
+        let dir = target.open_dir_to_change()?;
         sweep(&dir).map_err(failed)?;
         let staged = Staged::directory(&dir).map_err(failed)?;
         set(&staged.handle, &meta.over(new_state(FileKind::Dir))).map_err(|why| target.unset(why))?;
@@ -175,6 +190,11 @@ impl<'r> Writer<'r> {
         let failed = |errno| target.os_error("write it", errno);
         let staged = Staged::file(dir, self.unnamed).map_err(failed)?;
         staged.write(content).map_err(failed)?;
+        // While it is this user's own: a time can be given to one's own file only.
+        if let Some(mtime_ns) = wanted.mtime_ns {
+            set_mtime(&staged.handle, mtime_ns).map_err(|errno| target.os_error("set its modification time", errno))?;
+        }
+        staged.handle.take_over_flags(wanted.flags).map_err(|errno| target.os_error("keep its flags (lsattr)", errno))?;
         set(&staged.handle, wanted).map_err(|why| target.unset(why))?;
         staged.sync().map_err(failed)?;
         Ok(staged)
@@ -185,7 +205,7 @@ impl<'r> Writer<'r> {
 fn new_state(kind: FileKind) -> FileState {
     let mode = if kind == FileKind::Dir { 0o700 } else { 0o600 };
     let (uid, gid) = (geteuid().as_raw(), getegid().as_raw());
-    FileState { kind, mode, uid, gid, nlink: 1, xattrs: BTreeMap::new(), content: None }
+    FileState { kind, mode, uid, gid, nlink: 1, xattrs: BTreeMap::new(), content: None, mtime_ns: None, flags: 0 }
 }
 
 fn known<'c>(root: &Root, path: &str, content: Option<&'c [u8]>) -> Result<&'c [u8]> {

@@ -32,7 +32,7 @@ fn mode(mode: u32) -> Meta {
 }
 
 fn writers(root: &Root) -> [Writer<'_>; 2] {
-    [Writer::new(root), Writer { root, unnamed: false }]
+    [Writer::new(root), Writer { unnamed: false, ..Writer::new(root) }]
 }
 
 #[test]
@@ -44,7 +44,8 @@ fn a_replaced_file_keeps_everything_but_its_content() {
         assert_eq!(before.xattrs.len(), 5, "{before:?}");
         writers(&root)[number].replace(FILE, Some(&before), b"new\n", &Meta::default()).unwrap();
         let after = state(&scratch, FILE);
-        assert_eq!(after, FileState { content: Some(Content(b"new\n".to_vec())), ..before });
+        let content = Some(Content(b"new\n".to_vec()));
+        assert_eq!(after, FileState { content, mtime_ns: after.mtime_ns, ..before });
         assert_eq!(scratch.names("/etc/docker"), ["daemon.json"]);
     }
 }
@@ -54,7 +55,7 @@ fn a_replaced_file_takes_what_is_said() {
     let scratch = tree();
     let root = scratch.root();
     let before = state(&scratch, FILE);
-    let meta = Meta { mode: Some(0o600), uid: Some(0), gid: Some(0), xattrs: None };
+    let meta = Meta { mode: Some(0o600), uid: Some(0), gid: Some(0), ..Meta::default() };
     Writer::new(&root).replace(FILE, Some(&before), b"", &meta).unwrap();
     let after = state(&scratch, FILE);
     assert_eq!(scratch.modes(FILE), "0600 0 0");
@@ -62,7 +63,8 @@ fn a_replaced_file_takes_what_is_said() {
     // The entry of user 1000 is there, but the mask leaves it nothing.
     let entries = acl::decode(&after.xattrs[acl::ACCESS].0).unwrap();
     assert!(entries.iter().all(|entry| entry.bits == 0), "{entries:?}");
-    assert_eq!(after, meta.over(FileState { content: Some(Content(Vec::new())), ..before }));
+    let wanted = meta.over(FileState { content: Some(Content(Vec::new())), ..before });
+    assert_eq!(after, FileState { mtime_ns: after.mtime_ns, ..wanted });
 }
 
 #[test]
@@ -187,6 +189,98 @@ fn an_acl_can_be_removed_and_put_back() {
     assert_eq!((after.xattrs.len(), scratch.modes(FILE)), (4, "0640 5 999".into()));
     writer.restore(FILE, Some(&after), Some(&before), None).unwrap();
     assert_eq!(state(&scratch, FILE), before);
+}
+
+#[test]
+fn what_comes_back_was_modified_when_it_was() {
+    let scratch = tree();
+    let root = scratch.root();
+    let writer = Writer::new(&root);
+    for (time, mtime_ns) in
+        [("1999-12-31T23:59:59.987654321Z", 946_684_799_987_654_321), ("1969-12-31T23:59:58.5Z", -1_500_000_000)]
+    {
+        let touched = std::process::Command::new("touch").args(["-m", "-d", time]).arg(scratch.at(FILE)).status();
+        assert!(touched.unwrap().success());
+        let before = state(&scratch, FILE);
+        assert_eq!(before.mtime_ns, Some(mtime_ns));
+        let undo = || {
+            writer.restore(FILE, root.state(FILE).unwrap().as_ref(), Some(&before), None).unwrap();
+            assert_eq!(state(&scratch, FILE), before);
+        };
+        writer.replace(FILE, Some(&before), b"new", &mode(0o600)).unwrap();
+        assert!(state(&scratch, FILE).mtime_ns > Some(mtime_ns));
+        undo();
+        writer.remove(FILE, &before).unwrap();
+        undo();
+        // A change of the metadata leaves it alone, and so does undoing that.
+        writer.set_metadata(FILE, &before, &mode(0o600)).unwrap();
+        assert_eq!(state(&scratch, FILE).mtime_ns, Some(mtime_ns));
+        undo();
+    }
+}
+
+fn chattr(scratch: &Scratch, how: &str, path: &str) {
+    let status = std::process::Command::new("chattr").arg(how).arg(scratch.at(path)).status();
+    assert!(status.unwrap().success(), "chattr {how} {path}");
+}
+
+#[test]
+fn what_is_sealed_is_left_alone_and_named() {
+    let scratch = tree();
+    let root = scratch.root();
+    let writer = Writer::new(&root);
+    let before = state(&scratch, FILE);
+    for (set, cleared, is) in [("+i", "-i", "is immutable"), ("+a", "-a", "can only be appended to")] {
+        chattr(&scratch, set, FILE);
+        let refused = [
+            writer.replace(FILE, Some(&before), b"new", &Meta::default()),
+            writer.set_metadata(FILE, &before, &mode(0o600)),
+            writer.remove(FILE, &before),
+        ];
+        let recorded = state(&scratch, FILE).flags;
+        chattr(&scratch, cleared, FILE);
+        assert!(recorded != 0, "the flag is recorded");
+        for outcome in refused {
+            let expected = format!("{FILE}: it {is}; left alone\n  help: lift that first: `chattr {cleared} {FILE}`");
+            assert_eq!(refusal(&scratch, outcome), expected);
+        }
+        chattr(&scratch, set, "/etc/docker");
+        let refused = [
+            writer.replace(FILE, Some(&before), b"new", &Meta::default()),
+            writer.replace("/etc/docker/new", None, b"new", &Meta::default()),
+            writer.remove(FILE, &before),
+            writer.make_dir("/etc/docker/d", 0o755, 0, 0),
+        ];
+        let swept = writer.sweep_beside(FILE);
+        chattr(&scratch, cleared, "/etc/docker");
+        for (outcome, path) in refused.into_iter().zip([FILE, "/etc/docker/new", FILE, "/etc/docker/d"]) {
+            let said = format!("{path}: its directory {is}; nothing is written there");
+            assert_eq!(refusal(&scratch, outcome), format!("{said}\n  help: lift that first: `chattr {cleared} /etc/docker`"));
+        }
+        swept.unwrap();
+        assert_eq!((state(&scratch, FILE), scratch.names("/etc/docker")), (before.clone(), vec!["daemon.json".to_string()]));
+    }
+    // Its metadata can be set all the same.
+    chattr(&scratch, "+i", "/etc/docker");
+    let set = writer.set_metadata(FILE, &before, &mode(0o600));
+    chattr(&scratch, "-i", "/etc/docker");
+    set.unwrap();
+}
+
+#[test]
+fn a_successor_takes_over_the_flags_and_gets_no_others() {
+    for number in 0..2 {
+        let scratch = tree();
+        let root = scratch.root();
+        for (how, of_the_directory) in [("+Ad", "-d"), ("-Ad", "+d"), ("+S", "-S")] {
+            chattr(&scratch, of_the_directory, "/etc/docker");
+            chattr(&scratch, how, FILE);
+            let before = state(&scratch, FILE);
+            writers(&root)[number].replace(FILE, Some(&before), b"new\n", &Meta::default()).unwrap();
+            assert_eq!(state(&scratch, FILE).flags, before.flags, "{how}");
+        }
+        assert_ne!(state(&scratch, FILE).flags, 0);
+    }
 }
 
 #[test]
@@ -354,6 +448,8 @@ fn a_cut_short_change_is_recognised() {
         nlink: 1,
         xattrs: BTreeMap::new(),
         content: None,
+        mtime_ns: None,
+        flags: 0,
     };
     let after = FileState { mode: 0o644, uid: 0, gid: 0, ..before.clone() };
     let standing = |found: &FileState| FileState::standing(Some(found), Some(&before), Some(&after));
@@ -499,8 +595,8 @@ fn a_killed_replacement_leaves_the_old_file_or_the_new_one() {
         let marked = trace.split_once("/mark-tree").expect("the test marks its tree").1;
         let scratch = Scratch::adopt(marked.split_once('"').unwrap().0);
         let now = state(&scratch, FILE);
-        let expected =
-            FileState { content: Some(Content(if old { b"old\n" } else { b"new\n" }.to_vec())), ..state(&tree(), FILE) };
+        let content = Some(Content(if old { b"old\n" } else { b"new\n" }.to_vec()));
+        let expected = FileState { content, mtime_ns: now.mtime_ns, ..state(&tree(), FILE) };
         assert_eq!(now, expected, "{call}");
         leftovers += scratch.names("/etc/docker").len() - 1;
         Writer::new(&scratch.root()).sweep_beside(FILE).unwrap();

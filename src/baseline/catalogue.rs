@@ -28,11 +28,12 @@ const FILES: [(&str, &str); 9] = [
 ];
 
 /// The built-in baselines, by name, parents first.
-pub(super) const BASELINES: [(&str, &str); 4] = [
+pub(super) const BASELINES: [(&str, &str); 5] = [
     ("essential", include_str!("../../baselines/essential.toml")),
     ("cis-l1", include_str!("../../baselines/cis-l1.toml")),
     ("cis-l2", include_str!("../../baselines/cis-l2.toml")),
     ("guide", include_str!("../../baselines/guide.toml")),
+    ("image-build", include_str!("../../baselines/image-build.toml")),
 ];
 
 /// Every control and every variable, in the order of their files.

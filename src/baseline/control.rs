@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use super::wants::{
-    AttestWant, ContainerCondition, ContainerFix, ContainerProperty, ContainerWant, HostWant, ImageRule, ImageWant, Recreate,
-    Selector, SwarmWant, SysctlWant, Update,
+    AttestWant, ContainerCondition, ContainerFix, ContainerProperty, ContainerWant, Given, HostWant, ImageRule, ImageWant,
+    LintLevel, Policy, Recreate, ScanSeverity, Selector, Size, SwarmRule, SwarmWant, SysctlWant, Update,
 };
 use crate::expect::Expect;
 
@@ -242,8 +242,6 @@ pub enum DaemonCondition {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Prerequisite {
-    /// The br_netfilter kernel module; without it dockerd refuses icc=false, and from 27 userland-proxy=false.
-    BrNetfilter,
     /// `iptables` is not switched off; dockerd refuses icc=false without it, and without it and the proxy nothing publishes ports.
     Iptables,
     /// SELinux is enforcing.

@@ -5,7 +5,9 @@
 //! merged, parameters and variables are filled in, and a [`Baseline`] comes out that needs nothing but the host to be judged.
 
 mod catalogue;
+pub mod compare;
 pub mod control;
+pub mod edit;
 mod layer;
 mod matching;
 mod nearest;
@@ -13,6 +15,7 @@ mod params;
 mod resolve;
 mod row;
 mod source;
+pub mod starter;
 mod variable;
 mod wants;
 
@@ -20,6 +23,8 @@ mod wants;
 mod tests;
 
 use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::OnceLock;
 
 use glob::Pattern;
 use jiff::civil::Date;
@@ -52,6 +57,42 @@ pub fn builtin_text(name: &str) -> Option<&'static str> {
 pub fn load(name_or_path: &str, sets: &[String]) -> Result<Baseline> {
     let env = |name: &str| std::env::var(name).ok();
     resolve::load(name_or_path, sets, Catalogue::builtin(), &env)
+}
+
+/// Loads a file that has this text, whatever is in it or not there yet; `path` is what errors name and what `extends` is relative to.
+pub fn load_text(path: &Path, text: &str) -> Result<Baseline> {
+    let env = |name: &str| std::env::var(name).ok();
+    resolve::load_text(path, text, Catalogue::builtin(), &env)
+}
+
+/// The names of the parameters of a control, which a baseline may choose, and their values.
+pub fn params_of(control: &Control) -> Vec<(&'static str, String)> {
+    params::values(&control.want)
+}
+
+/// The variables that a row of the catalogue refers to. A control of a [`Baseline`] has them filled in and refers to none.
+pub fn variables_of(control: &Control) -> BTreeSet<String> {
+    row::references(control)
+}
+
+/// The names of the built-in baselines that a control is in.
+pub fn baselines_with(id: &str) -> Vec<&'static str> {
+    static MEMBERS: OnceLock<Vec<(&str, BTreeSet<String>)>> = OnceLock::new();
+    let ids = |name| load(name, &[]).map(|baseline| baseline.controls.into_iter().map(|control| control.id).collect());
+    let members = MEMBERS.get_or_init(|| builtin_names().map(|name| (name, ids(name).unwrap_or_default())).collect());
+    members.iter().filter(|(_, ids)| ids.contains(id)).map(|(name, _)| *name).collect()
+}
+
+/// A value as TOML text, for a variable's place in a baseline file.
+pub fn toml_text(value: &serde_json::Value) -> String {
+    let written = value.serialize(toml_edit::ser::ValueSerializer::new());
+    // Only null has no form in TOML, and no variable is null.
+    written.map(|value| value.to_string()).unwrap_or_default()
+}
+
+/// What somebody typed as the value of a variable, as TOML text: a text needs no quotes, even if it looks like a number.
+pub fn typed_value(variable: &Variable, text: &str) -> String {
+    toml_text(&resolve::typed(variable, text))
 }
 
 /// Controls with everything filled in, ready to be judged on a host.

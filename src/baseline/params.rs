@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
+
 use super::control::{Mode, Want};
+use crate::expect::plain;
 
 /// The parameters that a baseline gives to one control.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -25,6 +28,19 @@ pub(super) fn names(want: &Want) -> Vec<&'static str> {
     };
     let all = [("mode_max", mode), ("owner", owner), ("group", group), ("perms", perms)];
     all.into_iter().filter(|(_, has)| *has).map(|(name, _)| name).collect()
+}
+
+/// Each parameter that this control has, and its value.
+pub(super) fn values(want: &Want) -> Vec<(&'static str, String)> {
+    // The want is a table in a table of one key, its kind; a parameter is one of its fields.
+    let written = serde_json::to_value(want).unwrap_or_default();
+    let fields = written.as_object().and_then(|kinds| kinds.values().next());
+    let value = |name: &str| match fields.and_then(|fields| fields.get(name).or_else(|| fields.get(format!("{name}_one_of")))) {
+        Some(Value::Array(elements)) => elements.iter().map(plain).collect::<Vec<_>>().join(" or "),
+        Some(value) => plain(value),
+        None => String::new(),
+    };
+    names(want).into_iter().map(|name| (name, value(name))).collect()
 }
 
 impl Params {

@@ -24,13 +24,24 @@ use crate::expect::plain;
 enum Origin {
     Builtin(&'static str, &'static str),
     File(PathBuf),
+    /// A file as it is going to be.
+    Text(PathBuf, String),
 }
 
 /// Loads a baseline, its parents and the values of the command line.
 pub(super) fn load(name: &str, sets: &[String], catalogue: &Catalogue, env: Env) -> Result<Baseline> {
+    load_from(named(name), sets, catalogue, env)
+}
+
+/// Loads a file that has this text, whatever is in it or not there yet.
+pub(super) fn load_text(path: &Path, text: &str, catalogue: &Catalogue, env: Env) -> Result<Baseline> {
+    load_from(Ok(Origin::Text(path.to_owned(), text.to_owned())), &[], catalogue, env)
+}
+
+fn load_from(origin: Result<Origin>, sets: &[String], catalogue: &Catalogue, env: Env) -> Result<Baseline> {
     let mut mistakes = Vec::new();
     let values = command_line(sets, catalogue, &mut mistakes);
-    let layers = match chain(name, catalogue, env) {
+    let layers = match origin.and_then(|origin| chain(origin, catalogue, env)) {
         Ok(layers) => layers,
         Err(error) => {
             mistakes.push(error);
@@ -50,8 +61,8 @@ fn flattened(mut error: Error) -> Vec<Error> {
 }
 
 /// The baseline and its ancestors, the eldest first. Mistakes of several files are reported together.
-fn chain(name: &str, catalogue: &Catalogue, env: Env) -> Result<Vec<Layer>> {
-    let mut origins = vec![named(name)?];
+fn chain(origin: Origin, catalogue: &Catalogue, env: Env) -> Result<Vec<Layer>> {
+    let mut origins = vec![origin];
     let mut layers = Vec::new();
     let mut mistakes = Vec::new();
     while let Some(origin) = origins.last().filter(|_| origins.len() > layers.len()).cloned() {
@@ -125,13 +136,14 @@ impl Origin {
         match self {
             Origin::Builtin(_, text) => Ok(Source { path: self.path(), text: text.to_string() }),
             Origin::File(path) => Source::read(path),
+            Origin::Text(path, text) => Ok(Source { path: path.clone(), text: text.clone() }),
         }
     }
 
     fn path(&self) -> PathBuf {
         match self {
             Origin::Builtin(name, _) => format!("baselines/{name}.toml").into(),
-            Origin::File(path) => path.clone(),
+            Origin::File(path) | Origin::Text(path, _) => path.clone(),
         }
     }
 
@@ -139,7 +151,7 @@ impl Origin {
     fn identity(&self) -> PathBuf {
         match self {
             Origin::Builtin(name, _) => PathBuf::from(name),
-            Origin::File(path) => path.canonicalize().unwrap_or_else(|_| path.clone()),
+            Origin::File(path) | Origin::Text(path, _) => path.canonicalize().unwrap_or_else(|_| path.clone()),
         }
     }
 
@@ -147,7 +159,7 @@ impl Origin {
     fn parent(&self, name: &str) -> Result<Origin> {
         match (builtin(name), self) {
             (Some(origin), _) => Ok(origin),
-            (None, Origin::File(path)) if is_path(name) => {
+            (None, Origin::File(path) | Origin::Text(path, _)) if is_path(name) => {
                 let folder = path.parent().unwrap_or(Path::new(""));
                 let parent: PathBuf = folder.join(name.strip_prefix("./").unwrap_or(name));
                 match parent.is_file() {
@@ -193,7 +205,7 @@ fn command_line(sets: &[String], catalogue: &Catalogue, mistakes: &mut Vec<Error
 }
 
 /// A value of the command line: TOML, or else the text itself. What is to be a text needs no quotes, even if it looks like a number.
-fn typed(variable: &Variable, text: &str) -> Value {
+pub(super) fn typed(variable: &Variable, text: &str) -> Value {
     let parsed = text.parse::<toml_edit::Value>().ok();
     let parsed = parsed.and_then(|value| super::from_toml(value).ok());
     match parsed {

@@ -55,6 +55,9 @@ fn want_mistakes(want: &Want) -> Vec<String> {
         Want::Watch(want) if want.paths.is_empty() => vec!["it names no path".into()],
         Want::Watch(want) => perms_mistake(&want.perms).into_iter().collect(),
         Want::DaemonConfig(_) | Want::File(_) | Want::Socket(_) | Want::AuditState(_) => Vec::new(),
+        Want::Image(want) if want.given() != want.rule.takes() => {
+            vec![format!("its rule takes {:?}, the row gives {:?}", want.rule.takes(), want.given())]
+        }
         Want::Container(want) => container_mistakes(want),
         Want::Sysctl(_) | Want::Host(_) | Want::Image(_) | Want::Swarm(_) | Want::Attest(_) => Vec::new(),
     }

@@ -63,9 +63,18 @@ pub enum Form {
     Path,
     /// One of dockerd's log levels.
     LogLevel,
+    /// How bad a scanner calls a finding: `low` to `critical`.
+    ScanSeverity,
+    /// How bad a mistake in a Dockerfile is: `info` to `error`.
+    LintLevel,
 }
 
 impl Variable {
+    /// What its value must be, in words.
+    pub fn expected(&self) -> &'static str {
+        self.form.map_or(self.kind.expected(), Form::expected)
+    }
+
     /// Whether the value is one that this variable can take; else what was expected.
     pub fn accept(&self, value: &Value) -> Result<(), String> {
         let fits = match self.kind {
@@ -104,10 +113,12 @@ impl Form {
         match self {
             Form::Word => is_word(text),
             Form::Number => text.parse::<u32>().is_ok_and(|number| number > 0 && number.to_string() == text),
-            Form::Size => is_size(text),
+            Form::Size => bytes(text).is_some(),
             Form::Decimal => is_decimal(text),
             Form::Path => text.starts_with('/') && !text.contains(char::is_control),
             Form::LogLevel => ["panic", "fatal", "error", "warn", "info", "debug", "trace"].contains(&text),
+            Form::ScanSeverity => ["low", "medium", "high", "critical"].contains(&text),
+            Form::LintLevel => ["info", "warning", "error"].contains(&text),
         }
     }
 
@@ -119,6 +130,8 @@ impl Form {
             Form::Decimal => "a number above zero in quotes, like \"1.5\"",
             Form::Path => "an absolute path",
             Form::LogLevel => "one of panic, fatal, error, warn, info, debug, trace",
+            Form::ScanSeverity => "one of low, medium, high, critical",
+            Form::LintLevel => "one of info, warning, error",
         }
     }
 }
@@ -128,13 +141,18 @@ pub(super) fn is_word(text: &str) -> bool {
     !text.is_empty() && text.chars().all(|letter| letter.is_ascii_alphanumeric() || "._+@:-".contains(letter))
 }
 
-/// Digits, with a fraction at most, then `k`, `m`, `g`, `t` or `p`, then `b` or `ib`, in any case.
-fn is_size(text: &str) -> bool {
+/// A size in bytes: digits, with a fraction at most, then `k`, `m`, `g`, `t` or `p` (powers of 1024), then `b` or `ib`, in any case.
+pub(super) fn bytes(text: &str) -> Option<u64> {
     let text = text.to_ascii_lowercase();
     let text = text.strip_suffix("ib").or_else(|| text.strip_suffix('b')).unwrap_or(&text);
-    let number = text.strip_suffix(['k', 'm', 'g', 't', 'p']).unwrap_or(text);
+    let unit = ["k", "m", "g", "t", "p"].iter().position(|unit| text.ends_with(unit));
+    let number = if unit.is_some() { &text[..text.len() - 1] } else { text };
     let digits = number.chars().all(|letter| letter.is_ascii_digit() || letter == '.');
-    digits && number.starts_with(|letter: char| letter.is_ascii_digit()) && number.parse::<f64>().is_ok_and(|size| size > 0.0)
+    if !digits || !number.starts_with(|letter: char| letter.is_ascii_digit()) {
+        return None;
+    }
+    let factor = unit.map_or(1.0, |power| 1024_f64.powi(power as i32 + 1));
+    number.parse::<f64>().ok().filter(|size| *size > 0.0).map(|size| (size * factor) as u64)
 }
 
 fn is_decimal(text: &str) -> bool {

@@ -6,9 +6,9 @@ use std::path::Path;
 use crate::apply::state_dir::StateDir;
 use crate::apply::{container, recover, transaction, validate};
 use crate::assess::{self, Assessment, Limits};
+use crate::baseline::Baseline;
 use crate::baseline::control::{Area, Risk};
-use crate::baseline::{Baseline, load};
-use crate::change::Effect;
+use crate::change::{Activation, Effect};
 use crate::cli::{Common, Format};
 use crate::commands::check::assess;
 use crate::commands::{Ending, load_baseline, open_host, output, prompt};
@@ -20,6 +20,8 @@ use crate::observe;
 use crate::plan::Plan;
 use crate::render::text::{Part, Tense};
 use crate::report::{AnsibleDiff, Report, RunOutcome};
+
+const ANEW: &str = "make a new plan: harden plan -o PLAN";
 
 /// Brings the host to the baseline.
 pub fn run(common: &Common, yes: bool, keep_going: bool) -> Result<Ending> {
@@ -53,16 +55,23 @@ pub fn saved(common: &Common, file: &Path, yes: bool, dry_run: bool) -> Result<E
     if plan.root != root {
         return Err(Error::failure(format!("this plan is for the root {}, not for {root}", plan.root)).at(file));
     }
-    let facts = observe::observe_docker(&host);
-    if plan.hostname != facts.host.hostname {
-        return Err(
-            Error::failure(format!("this plan is for the host {}, this is {}", plan.hostname, facts.host.hostname)).at(file)
-        );
+    let hostname = host.describe().hostname;
+    if plan.hostname != hostname {
+        return Err(Error::failure(format!("this plan is for the host {}, this is {hostname}", plan.hostname)).at(file));
     }
     if let Some(error) = Error::all(changed_since(&host, &plan)?) {
         return Err(error);
     }
-    let assessment = Assessment { findings: Vec::new(), plan };
+    let Some(judged_by) = plan.judged_by.clone() else {
+        return Err(Error::failure("it does not say which controls made it").at(file).help(ANEW));
+    };
+    // What was reviewed counts, also how far it may go.
+    let common = &Common { max_risk: judged_by.max_risk.into(), ..common.clone() };
+    let baseline = Baseline { controls: judged_by.controls, vars: judged_by.vars, ..Baseline::default() };
+    let baseline = Baseline { name: plan.baseline.name.clone(), digest: plan.baseline.digest.clone(), ..baseline };
+    let facts = observe::observe(&host, &baseline)?;
+    still_right(&plan, &baseline, &facts, common)?;
+    let assessment = Assessment { findings: Vec::new(), plan: Plan { judged_by: None, ..plan } };
     let report = assess::report(&facts, &assessment, None);
     if dry_run {
         output::report(&report, common, Tense::Would)?;
@@ -76,16 +85,46 @@ pub fn saved(common: &Common, file: &Path, yes: bool, dry_run: bool) -> Result<E
     }
     let state = StateDir::lock(&host.root, &state_dir(common))?;
     if recover::unfinished(&host, &state, false, &mut |text| progress(common, text))? > 0 {
-        return Err(Error::failure("an earlier run was cut short and was put back now, so the plan may no longer be right")
-            .help("make a new plan: harden plan -o PLAN"));
+        return Err(
+            Error::failure("an earlier run was cut short and was put back now, so the plan may no longer be right").help(ANEW)
+        );
     }
-    // With the same baseline the findings are looked at again; without it, that each file is as planned has to do.
-    let same =
-        load(&assessment.plan.baseline.name, &[]).ok().filter(|baseline| baseline.digest == assessment.plan.baseline.digest);
-    let baseline = same.unwrap_or_default();
     let report = carry_out(common, &host, &state, &baseline, &facts, &assessment)?;
     output::done(&report, common);
     Ok(Ending::Done)
+}
+
+/// A plan is applied only if it is what would be planned now: a restart that stopped nothing when it was reviewed may stop
+/// containers today, and a daemon that has joined a swarm must not get what was right before.
+fn still_right(plan: &Plan, baseline: &Baseline, facts: &Facts, common: &Common) -> Result<()> {
+    let fixed = |control: &str, target: &str| plan.fixes.iter().any(|fix| fix.control == control && fix.target == target);
+    let limits = Limits { max_risk: common.max_risk.into(), wanted: &fixed };
+    let now = assess::assess(baseline, facts, &limits)?;
+    let effects = |plan: &Plan| plan.changes.iter().map(|change| change.effect.clone()).collect::<Vec<_>>();
+    let actions = |plan: &Plan| {
+        let action = |activation: &Activation| (activation.action, activation.by_hand.clone());
+        plan.activations.iter().map(action).collect::<Vec<_>>()
+    };
+    if effects(plan) == effects(&now.plan) && actions(plan) == actions(&now.plan) {
+        return Ok(());
+    }
+    let refuse = |why: String| Error::failure(format!("the plan is no longer right: {why}; nothing was changed")).help(ANEW);
+    let mut errors = Vec::new();
+    for finding in now.findings.iter().filter(|finding| fixed(&finding.control, &finding.target)) {
+        let why = match (finding.status, &finding.fix.reason) {
+            (Status::Drift, _) if finding.fix.kind == FixKind::Automatic => continue,
+            (Status::Compliant, _) => "is fixed already".to_owned(),
+            (_, Some(reason)) => reason.clone(),
+            (_, None) => "can't be fixed as planned".to_owned(),
+        };
+        errors.push(refuse(format!("{} ({}): {why}", finding.control, finding.target)));
+    }
+    let names =
+        |plan: &Plan| plan.activations.iter().map(|activation| activation.reason.clone()).collect::<Vec<_>>().join("; ");
+    Err(Error::all(errors).unwrap_or_else(|| match actions(plan) == actions(&now.plan) {
+        true => refuse("other changes would be made now".into()),
+        false => refuse(format!("it says \"{}\", and now it would be \"{}\"", names(plan), names(&now.plan))),
+    }))
 }
 
 fn read_plan(file: &Path) -> Result<Plan> {
@@ -116,7 +155,7 @@ fn changed_since(host: &Host, plan: &Plan) -> Result<Vec<Error>> {
         let Effect::File { path, before, .. } = &change.effect else { continue };
         if let Some(how) = transaction::difference(before.as_ref(), host.root.state(path)?.as_ref()) {
             let error = Error::failure(format!("it is not as the plan saw it: {how}; nothing was changed"));
-            errors.push(error.at(path).help("make a new plan: harden plan -o PLAN"));
+            errors.push(error.at(path).help(ANEW));
         }
     }
     Ok(errors)
@@ -327,6 +366,7 @@ mod tests {
             hostname: String::new(),
             root: String::new(),
             baseline: crate::report::BaselineRef { name: String::new(), digest: String::new() },
+            judged_by: None,
             undoes: None,
             fixes,
             changes: Vec::new(),

@@ -180,6 +180,8 @@ fn file(path: &str, kind: FileKind, content: Option<Vec<u8>>) -> FileFact {
         dev: 0,
         ino: 0,
         mtime_ns: 0,
+        ctime_ns: None,
+        sealed: None,
         size: 0,
         acl: Vec::new(),
         content: content.map(Content),

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde_json::json;
 
-use crate::apply::history::{self, Transaction};
+use crate::apply::history::{self, History, Transaction, Unreadable};
 use crate::apply::state_dir::StateDir;
 use crate::assess;
 use crate::cli::{Common, Format};
@@ -20,17 +20,21 @@ pub fn run(common: &Common, id: Option<&str>, prune: bool) -> Result<Ending> {
         let removed = StateDir::lock(&host.root, &state_dir)?.prune()?;
         output::note(&format!("{} removed", crate::plan::count(removed, "old transaction")));
     }
-    let all = history::list(&host.root, &state_dir)?;
+    let history = history::list(&host.root, &state_dir)?;
     let text = match id {
-        Some(id) => show(common, find(&all, Some(id))?, &all)?,
-        None => list(common, &all)?,
+        Some(id) => show(common, find(&history, Some(id))?, &history.transactions)?,
+        None => list(common, &history)?,
     };
     output::bytes_out(common, text.as_bytes())?;
     Ok(Ending::Done)
 }
 
 /// The transaction of that id; without one the newest that is in place.
-pub fn find<'t>(all: &'t [Transaction], id: Option<&str>) -> Result<&'t Transaction> {
+///
+/// # Errors
+/// When there is none, or it can't be read; also when one can't be read that may be the newest.
+pub fn find<'t>(history: &'t History, id: Option<&str>) -> Result<&'t Transaction> {
+    let all = &history.transactions;
     let found = match id {
         Some(id) => all.iter().find(|transaction| transaction.id == id),
         None => all
@@ -38,6 +42,13 @@ pub fn find<'t>(all: &'t [Transaction], id: Option<&str>) -> Result<&'t Transact
             .rev()
             .find(|transaction| transaction.plan.undoes.is_none() && transaction.state(all) == history::State::Committed),
     };
+    let in_the_way = |other: &&Unreadable| match id {
+        Some(id) => other.id == id,
+        None => found.is_none_or(|found| other.id > found.id),
+    };
+    if let Some(unreadable) = history.unreadable.iter().rev().find(in_the_way) {
+        return Err(unreadable.refusal());
+    }
     found.ok_or_else(|| match id {
         Some(id) => Error::usage(format!("there is no transaction `{id}`")).help("harden history lists them"),
         None => Error::failure("there is no transaction to undo").help("harden history lists what there is"),
@@ -52,26 +63,51 @@ fn row(transaction: &Transaction, all: &[Transaction]) -> serde_json::Value {
     })
 }
 
-fn list(common: &Common, all: &[Transaction]) -> Result<String> {
+fn unreadable_row(unreadable: &Unreadable) -> serde_json::Value {
+    json!({
+        "id": unreadable.id, "time": null, "by": null, "command": null, "baseline": null, "undoes": null, "changes": null,
+        "state": format!("unreadable: {}", unreadable.reason()), "originals": unreadable.place,
+    })
+}
+
+fn list(common: &Common, history: &History) -> Result<String> {
+    let all = &history.transactions;
+    // Newest first, those that can't be read at their place.
+    let mut ids: Vec<&str> = all.iter().map(|one| one.id.as_str()).collect();
+    ids.extend(history.unreadable.iter().map(|one| one.id.as_str()));
+    ids.sort_unstable_by(|one, other| other.cmp(one));
+    let readable = |id: &str| all.iter().find(|one| one.id == id);
+    let unreadable = |id: &str| history.unreadable.iter().find(|one| one.id == id);
     if common.format == Format::Json {
-        return document(&json!({ "transactions": all.iter().rev().map(|one| row(one, all)).collect::<Vec<_>>() }));
+        let of = |id: &str| readable(id).map(|one| row(one, all)).or_else(|| unreadable(id).map(unreadable_row));
+        return document(&json!({ "transactions": ids.into_iter().filter_map(of).collect::<Vec<_>>() }));
     }
-    if all.is_empty() {
+    if ids.is_empty() {
         return Ok("No transaction yet.\n".into());
     }
     let mut text = String::new();
-    for transaction in all.iter().rev() {
-        let (time, by, _) = transaction.begin();
-        let what = match &transaction.plan.undoes {
-            Some(id) => format!("rollback of {id}"),
-            None => transaction.plan.baseline.name.clone(),
+    for id in ids {
+        let line = match (readable(id), unreadable(id)) {
+            (Some(transaction), _) => line(transaction, all),
+            (None, Some(unreadable)) => {
+                format!("{id:<24} unreadable: {}; it lies in {}", unreadable.reason(), unreadable.place)
+            }
+            (None, None) => continue,
         };
-        let changes = crate::plan::count(transaction.plan.changes.len(), "change");
-        let line = format!("{:<24} {time}  {changes:<10}  {what}  {}  {by}", transaction.id, transaction.state(all));
         let _ = writeln!(text, "{}", crate::render::style::visible(&line));
     }
     text.push_str("\nharden history ID shows one with its diffs; harden rollback ID undoes it.\n");
     Ok(text)
+}
+
+fn line(transaction: &Transaction, all: &[Transaction]) -> String {
+    let (time, by, _) = transaction.begin();
+    let what = match &transaction.plan.undoes {
+        Some(id) => format!("rollback of {id}"),
+        None => transaction.plan.baseline.name.clone(),
+    };
+    let changes = crate::plan::count(transaction.plan.changes.len(), "change");
+    format!("{:<24} {time}  {changes:<10}  {what}  {}  {by}", transaction.id, transaction.state(all))
 }
 
 fn show(common: &Common, transaction: &Transaction, all: &[Transaction]) -> Result<String> {

@@ -11,8 +11,11 @@ mod output;
 mod plan;
 pub mod prompt;
 mod rollback;
+mod save;
 
 pub use output::unreadable;
+
+use std::path::Path;
 
 use clap::CommandFactory;
 
@@ -66,8 +69,8 @@ fn dispatch(cli: Cli) -> Result<Ending> {
         Some(Command::History { id, prune }) => history::run(common, id.as_deref(), prune),
         Some(Command::Recover) => rollback::recover(common),
         Some(Command::Generate { artifact, merge }) => generate::run(common, artifact, merge.as_deref()),
-        Some(Command::Baseline { command }) => baseline::run(common, &command),
-        Some(Command::Explain { control }) => explain::run(common, &control),
+        Some(Command::Baseline { command }) => baseline::run(common, &command, cli.dry_run),
+        Some(Command::Explain { name }) => explain::run(common, &name),
         Some(Command::Completions { shell }) => {
             clap_complete::generate(shell, &mut Cli::command(), "harden", &mut std::io::stdout());
             Ok(Ending::Done)
@@ -98,6 +101,10 @@ fn docker_version(common: &Common) -> Result<Option<&str>> {
 fn open_host(common: &Common) -> Result<Host> {
     let state_dir = common.state_dir.to_str().filter(|path| path.starts_with('/'));
     let state_dir = state_dir.ok_or_else(|| Error::usage("--state-dir must be an absolute path"))?;
+    if common.root.as_deref().and_then(|root| root.canonicalize().ok()).as_deref() == Some(Path::new("/")) {
+        let what = "`--root /` is no image tree: it is this host, whose daemon, sockets and kernel would go unseen";
+        return Err(Error::usage(what).help("leave --root out to judge this host"));
+    }
     Host::open(&Access {
         root: common.root.as_deref(),
         docker_host: common.docker_host.as_deref().filter(|url| !url.is_empty()),

@@ -52,15 +52,21 @@ pub fn view(common: &Common, tense: Tense) -> View {
     }
 }
 
-/// The options of this run that the next command needs too.
-fn options(common: &Common) -> String {
-    let quoted = |text: &str| match text.contains(|c: char| !(c.is_alphanumeric() || "-_./:=,@".contains(c))) {
+/// A word as a shell reads it.
+pub fn quoted(text: &str) -> String {
+    match text.contains(|c: char| !(c.is_alphanumeric() || "-_./:=,@".contains(c))) {
         true => format!("'{}'", text.replace('\'', r"'\''")),
         false => text.to_owned(),
-    };
+    }
+}
+
+/// The options of this run that the next command needs too.
+fn options(common: &Common) -> String {
     let mut words = Vec::new();
     words.extend(common.baseline.iter().map(|name| format!("-b {}", quoted(name))));
     words.extend(common.root.iter().map(|root| format!("--root {}", quoted(&root.to_string_lossy()))));
+    words.extend(common.docker_host.iter().filter(|url| !url.is_empty()).map(|url| format!("--docker-host {}", quoted(url))));
+    words.extend(common.docker_version.iter().map(|version| format!("--docker-version {}", quoted(version))));
     words.extend(common.set.iter().map(|set| format!("--set {}", quoted(set))));
     words.extend(common.only.iter().map(|glob| format!("--only {}", quoted(glob))));
     words.extend(common.skip.iter().map(|glob| format!("--skip {}", quoted(glob))));

@@ -69,6 +69,21 @@ pub fn confirm_typed(question: &str, word: &str) -> Result<bool> {
     Ok(typed.trim() == word)
 }
 
+/// Asks for a text, as often as `check` says what is wrong with it. Just enter gives `default`, where there is one.
+///
+/// # Errors
+/// Cancelled; usage without a terminal (`--yes` goes on without asking).
+pub fn text(question: &str, default: Option<&str>, check: &dyn Fn(&str) -> Result<(), String>) -> Result<String> {
+    let typed = ask("--yes", || {
+        let input = Input::<String>::with_theme(&AsWritten).with_prompt(visible(question)).allow_empty(true);
+        let given =
+            |typed: &str| if typed.trim().is_empty() { default.unwrap_or("").to_owned() } else { typed.trim().to_owned() };
+        let input = input.validate_with(|typed: &String| check(&given(typed)).map_err(|what| visible(&what).into_owned()));
+        input.interact_text().map(|typed| Some(given(&typed)))
+    })?;
+    Ok(typed)
+}
+
 /// Asks what to do next. Gives the place of the answer in the list.
 ///
 /// # Errors

@@ -1,16 +1,16 @@
 //! `harden rollback` and `harden recover`: undo a transaction; finish off one that was cut short.
 
 use crate::apply::state_dir::StateDir;
-use crate::apply::{container, history, recover};
+use crate::apply::{container, history, recover, validate};
 use crate::assess::Assessment;
 use crate::baseline::control::Risk;
 use crate::change::{Action, ContainerLimits};
 use crate::cli::{Common, Format};
 use crate::commands::{Ending, apply, open_host, output};
 use crate::error::{Error, Result};
-use crate::fact::Facts;
 use crate::host::Host;
 use crate::observe;
+use crate::plan::{Plan, undo};
 use crate::report::{Report, RunOutcome};
 
 /// Undoes a transaction, the newest by default.
@@ -21,21 +21,24 @@ pub fn run(common: &Common, id: Option<&str>, yes: bool, force: bool) -> Result<
     let state_dir = apply::state_dir(common);
     let state = StateDir::lock(&host.root, &state_dir)?;
     recover::unfinished(&host, &state, false, &mut |text| apply::progress(common, text))?;
-    let all = history::list(&host.root, &state_dir)?;
-    let transaction = super::history::find(&all, id)?;
+    let history = history::list(&host.root, &state_dir)?;
+    let (transaction, all) = (super::history::find(&history, id)?, &history.transactions);
     // What a rollback left alone can still be put back by force.
-    if let (history::State::RolledBack(by), false) = (transaction.state(&all), force) {
+    if let (history::State::RolledBack(by), false) = (transaction.state(all), force) {
         return Err(Error::failure(format!("{} was rolled back already, by {by}", transaction.id)).help("harden history"));
     }
     let facts = observe::observe_docker(&host);
     let limits = |id: &str, fields: &ContainerLimits| container::now(&host, id, fields);
-    let reverse = history::reverse(&host.root, transaction, &host.kernel_audit(), &limits, force, &facts.host.hostname)?;
+    let mut reverse = history::reverse(&host.root, transaction, &host.kernel_audit(), &limits, force, &facts.host.hostname)?;
     for conflict in &reverse.conflicts {
         let left =
             if conflict.left_alone { "left alone" } else { "put back all the same; what it is now is kept in the transaction" };
         output::note(&format!("{} was changed since: {}; {left}", conflict.target, conflict.how));
     }
-    stops_containers(common, &facts, &reverse.plan)?;
+    let facts = observe::observe_after(&host, facts, &reverse.plan);
+    let restart = undo::complete(&mut reverse.plan, &facts)?;
+    may_restart(common, &reverse.plan, restart)?;
+    validate::daemon_json(&facts, &reverse.plan)?;
     let assessment = Assessment { findings: Vec::new(), plan: reverse.plan };
     if !yes && !assessment.plan.is_empty() {
         let report = crate::assess::report(&facts, &assessment, None);
@@ -43,6 +46,9 @@ pub fn run(common: &Common, id: Option<&str>, yes: bool, force: bool) -> Result<
         apply::confirm("Undo these changes?")?;
     }
     let mut report = apply::undo(common, &host, &state, &facts, &assessment)?;
+    if let Some(kept) = undo::kept(&assessment.plan, &facts) {
+        output::note(&kept);
+    }
     if !reverse.conflicts.iter().any(|conflict| conflict.left_alone) {
         output::done(&report, common);
         return Ok(Ending::Done);
@@ -62,31 +68,17 @@ pub fn run(common: &Common, id: Option<&str>, yes: bool, force: bool) -> Result<
 }
 
 /// The old configuration may be one without live-restore: then its restart stops what runs.
-fn stops_containers(common: &Common, facts: &Facts, plan: &crate::plan::Plan) -> Result<()> {
-    let restarts =
-        plan.activations.iter().any(|activation| activation.action == Action::DockerRestart && activation.by_hand.is_none());
-    let running = facts.daemon.api.known().and_then(|api| api.containers_running).unwrap_or(0);
-    if !restarts || running == 0 || Risk::from(common.max_risk) == Risk::Disruptive {
+fn may_restart(common: &Common, plan: &Plan, restart: Risk) -> Result<()> {
+    if restart <= common.max_risk.into() {
         return Ok(());
     }
-    let stays = plan.changes.iter().all(|change| match &change.effect {
-        crate::change::Effect::File { path, after, .. } if *path == facts.daemon.config_file => {
-            after.as_ref().is_some_and(|after| {
-                let content = after.content.as_ref().map(|content| content.0.as_slice()).unwrap_or_default();
-                crate::formats::daemon_json::Document::parse(content)
-                    .is_ok_and(|document| document.value().get("live-restore") == Some(&serde_json::Value::Bool(true)))
-            })
-        }
-        _ => true,
-    });
-    if stays {
-        return Ok(());
-    }
-    Err(Error::failure(format!(
-        "going back restarts dockerd without live-restore, which stops {}; nothing was changed",
-        crate::plan::count(running as usize, "running container")
-    ))
-    .help("allow it with --max-risk disruptive"))
+    let told = plan.activations.iter().find(|activation| activation.action == Action::DockerRestart);
+    let what = match told.filter(|_| restart == Risk::Disruptive) {
+        Some(activation) => activation.reason.as_str(),
+        None => "restarts dockerd, and --max-risk safe forbids that",
+    };
+    Err(Error::failure(format!("going back {what}; nothing was changed"))
+        .help(format!("allow it with --max-risk {}", crate::assess::name(restart))))
 }
 
 /// Puts back what a run that was cut short had begun.

@@ -56,6 +56,8 @@ pub enum LintKind {
     WrongType,
     /// The right type, but not a value that works.
     BadValue,
+    /// dockerd starts with it, and then no container does.
+    BreaksContainers,
     /// Every later reload fails.
     BreaksReload,
     /// Two keys that do not go together.

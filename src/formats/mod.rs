@@ -5,6 +5,7 @@ pub mod acl;
 pub mod argv;
 pub mod audit_cover;
 pub mod audit_rule;
+pub mod certificate;
 pub mod daemon_json;
 pub mod daemon_keys;
 pub mod daemon_lint;

@@ -23,9 +23,9 @@ pub const SEARCH: [&str; 13] = [
     "/run/systemd/generator.late",
 ];
 
-/// Where the unit file may lie; the first that exists counts, even when [`is_masked`].
-pub fn fragments(unit: &str) -> Vec<String> {
-    SEARCH.iter().map(|dir| format!("{dir}/{unit}")).collect()
+/// Where the unit file may lie in these unit directories; the first that exists counts, even when [`is_masked`].
+pub fn fragments(dirs: &[&str], unit: &str) -> Vec<String> {
+    dirs.iter().map(|dir| format!("{dir}/{unit}")).collect()
 }
 
 /// Whether a unit file switches its unit off: a symbolic link to `/dev/null`, or an empty file.
@@ -33,16 +33,19 @@ pub fn is_masked(resolved_path: &str, size: u64) -> bool {
     resolved_path == "/dev/null" || size == 0
 }
 
-/// The drop-in directories of a unit, the one that wins first: in each unit directory its own and those of its prefixes
-/// (`a-b.service.d`, `a-.service.d`), then those of its type (`service.d`).
+/// The drop-in directories of a unit, the one that wins first: in each of these unit directories its own and those of its
+/// prefixes (`a-b.service.d`, `a-.service.d`); after them come those of its type, see [`type_dirs`].
 ///
 /// For plain units: templates (`a@.service`) and aliases are the caller's.
-pub fn drop_in_dirs(unit: &str) -> Vec<String> {
+pub fn drop_in_dirs(dirs: &[&str], unit: &str) -> Vec<String> {
     let names = names(unit);
-    let own = SEARCH.iter().flat_map(|dir| names.iter().map(move |name| format!("{dir}/{name}.d")));
+    dirs.iter().flat_map(|dir| names.iter().map(move |name| format!("{dir}/{name}.d"))).collect()
+}
+
+/// The drop-in directories of all units of a unit's type (`service.d`), the one that wins first.
+pub fn type_dirs(dirs: &[&str], unit: &str) -> Vec<String> {
     let kind = unit.rsplit_once('.').map(|(_, kind)| kind);
-    let by_type = kind.into_iter().flat_map(|kind| SEARCH.iter().map(move |dir| format!("{dir}/{kind}.d")));
-    own.chain(by_type).collect()
+    kind.into_iter().flat_map(|kind| dirs.iter().map(move |dir| format!("{dir}/{kind}.d"))).collect()
 }
 
 /// The unit's name and its prefixes: everything up to each dash from the right, a dash at the very end or start not counted.
@@ -58,7 +61,7 @@ fn names(unit: &str) -> Vec<String> {
 }
 
 /// The drop-ins that count, in the order in which systemd reads them, from `(directory, names in it)` in the order of
-/// [`drop_in_dirs`].
+/// [`drop_in_dirs`] and [`type_dirs`].
 ///
 /// Of several files of one name the first directory's counts, whatever it is: a link to `/dev/null`, a dangling link or a
 /// directory there hides the others, and reads as empty.
@@ -78,13 +81,15 @@ mod tests {
 
     #[test]
     fn a_units_drop_ins_lie_in_every_unit_directory() {
-        let dirs = drop_in_dirs("docker.service");
-        assert_eq!(dirs.len(), 2 * SEARCH.len());
+        let dirs = drop_in_dirs(&SEARCH, "docker.service");
+        assert_eq!(dirs.len(), SEARCH.len());
         assert_eq!(dirs[0], "/etc/systemd/system.control/docker.service.d");
         assert_eq!(dirs[4], "/etc/systemd/system/docker.service.d");
-        assert_eq!(dirs[13], "/etc/systemd/system.control/service.d");
-        assert_eq!(dirs[25], "/run/systemd/generator.late/service.d");
-        assert_eq!(fragments("docker.socket")[10], "/lib/systemd/system/docker.socket");
+        let by_type = type_dirs(&SEARCH, "docker.service");
+        assert_eq!(by_type.len(), SEARCH.len());
+        assert_eq!(by_type[0], "/etc/systemd/system.control/service.d");
+        assert_eq!(by_type[12], "/run/systemd/generator.late/service.d");
+        assert_eq!(fragments(&SEARCH, "docker.socket")[10], "/lib/systemd/system/docker.socket");
     }
 
     #[test]

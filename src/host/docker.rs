@@ -10,6 +10,7 @@
 mod body;
 mod containers;
 pub(crate) mod inspect;
+mod swarm;
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -4,22 +4,25 @@
 //! followed only if root could have planted it (see `walk.rs`), and nothing here blocks on a FIFO or opens a device.
 //!
 //! System calls of one look, in order (counted by a test):
-//! - `Stat`: `openat2(O_PATH)`, `fstat`, `getxattr(/proc/self/fd/N)` for the ACL, `close`
-//! - `Content`: `openat2(O_RDONLY)`, `fstat`, `fgetxattr`, `read` (the content), `read` (its end), `close`
+//! - `Stat`: `openat2(O_PATH)`, `statx`, `getxattr(/proc/self/fd/N)` for the ACL, `close`
+//! - `Content`: `openat2(O_RDONLY)`, `statx`, `fgetxattr`, `read` (the content), `read` (its end), `close`
+//! - once a mount: `fstatfs`
 //! - where a symbolic link is on the way, and on kernels before 5.6: `openat2` fails, then `openat` and `fstat` for each part.
 
+use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2, readlinkat};
 use nix::sys::stat::{Mode, fstat};
 
-use super::handle::{Access, Handle, kind_of, mode_of, nlink_of};
+use super::handle::{Access, Handle, kind_of};
 use super::walk::{Last, Walked, walk};
 use crate::error::{Error, Result};
-use crate::fact::{Content, Fact, FileFact, FileKind};
+use crate::fact::{Content, Fact, FileFact, FileKind, Seal};
 use crate::formats::acl;
 
 /// How large a file may be, in bytes, for its content to be read: 4 MiB.
@@ -51,6 +54,8 @@ pub struct Root {
     euid: u32,
     /// Whether to try `openat2`: false once the kernel (or a seccomp filter) has refused it.
     openat2: AtomicBool,
+    /// Whether a mount is read-only, by its id.
+    read_only: Mutex<BTreeMap<u64, bool>>,
 }
 
 /// How [`Root::open_object`] opens.
@@ -111,7 +116,7 @@ impl Root {
         let fd = nix::fcntl::open(path, flags, Mode::empty()).map_err(refused)?;
         let owner = fstat(&fd).map_err(refused)?.st_uid;
         let euid = nix::unistd::geteuid().as_raw();
-        Ok(Root { fd, path: path.to_owned(), owner, euid, openat2: AtomicBool::new(true) })
+        Ok(Root { fd, path: path.to_owned(), owner, euid, openat2: AtomicBool::new(true), read_only: Mutex::default() })
     }
 
     /// The directory as the user gave it.
@@ -155,15 +160,15 @@ impl Root {
             return Ok(None);
         };
         let failed = |doing: &'static str| move |errno| cannot(doing, path, errno);
-        let stat = handle.stat().map_err(failed("stat"))?;
-        let kind = kind_of(&stat);
+        let inode = handle.inode().map_err(failed("stat"))?;
+        let kind = kind_of(inode.mode);
         let acl = match handle.xattr(c"system.posix_acl_access").map_err(failed("read the ACL of"))? {
             Some(bytes) => acl::decode(&bytes).map_err(|what| format!("cannot read the ACL of {path}: {what}"))?,
             None => Vec::new(),
         };
         let content = match limit.filter(|_| kind == FileKind::File) {
             Some(limit) => {
-                let bytes = handle.read(limit, stat.st_size.unsigned_abs()).map_err(failed("read"))?;
+                let bytes = handle.read(limit, inode.size).map_err(failed("read"))?;
                 Some(Content(bytes.ok_or_else(|| format!("{path} has more than {limit} bytes; not read"))?))
             }
             None => None,
@@ -171,17 +176,25 @@ impl Root {
         Ok(Some(FileFact {
             real_path,
             kind,
-            mode: mode_of(&stat),
-            uid: stat.st_uid,
-            gid: stat.st_gid,
-            nlink: nlink_of(&stat),
-            dev: stat.st_dev,
-            ino: stat.st_ino,
-            mtime_ns: stat.st_mtime.saturating_mul(1_000_000_000).saturating_add(stat.st_mtime_nsec),
-            size: stat.st_size.unsigned_abs(),
+            mode: inode.mode & 0o7777,
+            uid: inode.uid,
+            gid: inode.gid,
+            nlink: inode.nlink,
+            dev: inode.dev,
+            ino: inode.ino,
+            mtime_ns: inode.mtime_ns,
+            ctime_ns: Some(inode.ctime_ns),
+            sealed: if self.is_read_only(&handle, inode.mount) { Some(Seal::ReadOnlyMount) } else { inode.sealed },
+            size: inode.size,
             acl,
             content,
         }))
+    }
+
+    /// Asks once a mount, where the kernel tells which one it is.
+    fn is_read_only(&self, handle: &Handle, mount: Option<u64>) -> bool {
+        let (Some(mount), Ok(mut mounts)) = (mount, self.read_only.lock()) else { return handle.on_read_only_mount() };
+        *mounts.entry(mount).or_insert_with(|| handle.on_read_only_mount())
     }
 
     fn try_readlink(&self, path: &str) -> Result<Option<String>, String> {
@@ -216,7 +229,7 @@ impl Root {
         let last = if opening == Opening::Link { Last::Itself } else { Last::Follow };
         match walk(self, &parts, last).map_err(|obstacle| obstacle.to_string())? {
             Walked::Found(spot, object) => {
-                if opening == Opening::Directory && kind_of(&object.stat) != FileKind::Dir {
+                if opening == Opening::Directory && kind_of(object.stat.st_mode) != FileKind::Dir {
                     return Ok(None);
                 }
                 let handle = match opening.access() {

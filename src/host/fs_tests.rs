@@ -55,6 +55,8 @@ fn a_look_tells_all_of_a_file() {
             dev: meta.dev(),
             ino: meta.ino(),
             mtime_ns: meta.mtime() * 1_000_000_000 + meta.mtime_nsec(),
+            ctime_ns: Some(meta.ctime() * 1_000_000_000 + meta.ctime_nsec()),
+            sealed: None,
             size: 3,
             acl: Vec::new(),
             content: Some(Content(b"{}\n".to_vec())),
@@ -261,10 +263,9 @@ fn traced_looks() {
 #[test]
 fn a_look_costs_as_many_calls_as_documented() {
     let trace = strace("host::fs::tests::traced_looks", &[]);
-    let stat = |name: &String| if name == "newfstatat" { "fstat".to_string() } else { name.clone() };
-    let calls = |from, to| traced_calls(&trace, from, to).iter().map(stat).collect::<Vec<_>>();
-    assert_eq!(calls("stat", "content"), ["openat2", "fstat", "getxattr", "close"]);
-    assert_eq!(calls("content", "missing"), ["openat2", "fstat", "fgetxattr", "read", "read", "close"]);
+    let calls = |from, to| traced_calls(&trace, from, to);
+    assert_eq!(calls("stat", "content"), ["openat2", "statx", "getxattr", "fstatfs", "close"]);
+    assert_eq!(calls("content", "missing"), ["openat2", "statx", "fgetxattr", "read", "read", "close"]);
     assert_eq!(calls("missing", "end"), ["openat2"]);
 }
 
@@ -274,5 +275,14 @@ fn kernels_and_filters_without_openat2_are_no_obstacle() {
         let inject = format!("inject=openat2:error={error}");
         let trace = strace("host::fs::tests::traced_looks", &["-e", "trace=openat2", "-e", &inject]);
         assert_eq!(trace.lines().count(), 1, "tried once, then never again: {trace}");
+    }
+}
+
+#[test]
+fn kernels_and_filters_without_statx_are_no_obstacle() {
+    for error in ["ENOSYS", "EPERM"] {
+        let inject = format!("inject=statx:error={error}");
+        let trace = strace("host::fs::tests::traced_looks", &["-e", "trace=statx,fstat,newfstatat", "-e", &inject]);
+        assert!(trace.contains("(INJECTED)"), "{trace}");
     }
 }

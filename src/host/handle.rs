@@ -136,9 +136,9 @@ impl Handle {
     }
 }
 
-/// What kind of object a `stat` speaks of.
-pub(crate) fn kind_of(stat: &FileStat) -> FileKind {
-    match stat.st_mode & libc::S_IFMT {
+/// What kind of object a mode of `stat` speaks of.
+pub(crate) fn kind_of(mode: u32) -> FileKind {
+    match mode & libc::S_IFMT {
         libc::S_IFREG => FileKind::File,
         libc::S_IFDIR => FileKind::Dir,
         libc::S_IFSOCK => FileKind::Socket,

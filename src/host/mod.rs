@@ -9,6 +9,7 @@ pub mod exec;
 pub mod fs;
 mod glob;
 pub(crate) mod handle;
+pub(crate) mod inode;
 pub mod machine;
 pub mod process;
 #[cfg(test)]
@@ -22,7 +23,9 @@ use std::time::Duration;
 
 use crate::apply::journal;
 use crate::error::Result;
-use crate::fact::{ApiFacts, ContainerFacts, Content, Fact, Facts, HostFacts, KernelAudit, ProcessFact, ServiceManager};
+use crate::fact::{
+    ApiFacts, ClusterFacts, ContainerFacts, Content, Fact, Facts, HostFacts, KernelAudit, ProcessFact, ServiceManager,
+};
 use accounts::Accounts;
 use docker::{Answer, Endpoint, Engine, Pending};
 use fs::{Root, Want};
@@ -131,6 +134,11 @@ impl Host {
         self.endpoint.as_ref().map(|(endpoint, _)| Engine::new(endpoint.clone(), docker::TIMEOUT).ask()).unwrap_or_default()
     }
 
+    /// What a manager says of its swarm; `Absent` where this node is none.
+    pub fn cluster(&self) -> Fact<ClusterFacts> {
+        self.endpoint.as_ref().map_or(Fact::Absent, |(endpoint, _)| Engine::new(endpoint.clone(), docker::TIMEOUT).cluster())
+    }
+
     /// The running containers and their process ids.
     ///
     /// # Errors
@@ -179,26 +187,26 @@ impl Host {
         if self.live() { audit::read() } else { Fact::Absent }
     }
 
-    /// What the configuration file held when the running dockerd started, where it is younger than that and harden's own record tells.
+    /// What the configuration file held when the running dockerd started, where it changed since and harden's own record tells.
     pub fn config_at_start(&self, facts: &Facts) -> Fact<Content> {
         let (Fact::Known(process), Some(Fact::Known(file))) =
             (&facts.daemon.process, facts.files.get(&facts.daemon.config_file))
         else {
             return Fact::Absent;
         };
-        if file.mtime_ns <= process.started_ns {
+        if file.changed_ns() <= process.started_ns {
             return Fact::Absent;
         }
         // Only what was recorded after the start, of a file untouched since before it, is what the process read. The newest first:
         // they all say the same then, and the rest is not read.
         for id in journal::transactions(&self.root, &self.state_dir).iter().rev() {
             let path = format!("{}/transactions/{id}", self.state_dir);
-            let Some((originals, recorded_ns)) = journal::originals(&self.root, &path) else { continue };
+            let Ok((originals, recorded_ns)) = journal::originals(&self.root, &path) else { continue };
             if recorded_ns <= process.started_ns {
                 break;
             }
             for original in originals.files.into_iter().filter(|original| original.path == file.real_path) {
-                if original.mtime_ns.is_some_and(|mtime| mtime <= process.started_ns)
+                if original.changed_ns().is_some_and(|changed| changed <= process.started_ns)
                     && let Some(content) = original.state.and_then(|state| state.content)
                 {
                     return Fact::Known(content);
@@ -236,10 +244,10 @@ mod tests {
         const STARTED: i64 = 50;
         let scratch = Scratch::new();
         // When it was recorded, when the file had last been modified, and what it held.
-        let record = |id: &str, recorded: u64, modified: i64, content: &str| {
+        let record = |id: &str, recorded: u64, (modified, changed): (i64, Option<i64>), content: &str| {
             let state =
                 json!({"kind": FileKind::File, "mode": 0o644, "uid": 0, "gid": 0, "nlink": 1, "content": {"text": content}});
-            let file = json!({"change": "c1", "path": CONFIG, "mtime_ns": modified, "state": state});
+            let file = json!({"change": "c1", "path": CONFIG, "mtime_ns": modified, "ctime_ns": changed, "state": state});
             let path = format!("/state/transactions/{id}/originals.json");
             scratch.file(&path, json!({"schema": journal::SCHEMA, "files": [file]}).to_string(), 0o600);
             let handle = std::fs::File::options().write(true).open(scratch.at(&path)).unwrap();
@@ -260,11 +268,26 @@ mod tests {
         facts.files.insert(CONFIG.into(), host.root.look(CONFIG, Want::CONTENT));
         assert_eq!(host.config_at_start(&facts), Fact::Absent);
         // Harden wrote "b", and restarted the daemon with it.
-        record("1", 20, 10, "a");
+        record("1", 20, (10, None), "a");
         assert_eq!(host.config_at_start(&facts), Fact::Absent);
         // It wrote twice since.
-        record("2", 60, 20, "b");
-        record("3", 70, 60, "c");
+        record("2", 60, (20, Some(20)), "b");
+        record("3", 70, (60, Some(60)), "c");
         assert_eq!(host.config_at_start(&facts), Fact::Known(Content("b".into())));
+        // And put it back, with its time: that is not what the daemon had read.
+        record("4", 80, (10, Some(65)), "a");
+        assert_eq!(host.config_at_start(&facts), Fact::Known(Content("b".into())));
+        // A record without the kernel's time, of an older harden.
+        record("2", 60, (20, None), "b");
+        assert_eq!(host.config_at_start(&facts), Fact::Known(Content("b".into())));
+        // The file was put back with a time from before the start: it did change.
+        let handle = std::fs::File::options().write(true).open(scratch.at(CONFIG)).unwrap();
+        handle.set_modified(std::time::UNIX_EPOCH).unwrap();
+        facts.files.insert(CONFIG.into(), host.root.look(CONFIG, Want::CONTENT));
+        assert_eq!(host.config_at_start(&facts), Fact::Known(Content("b".into())));
+        if let Some(Fact::Known(file)) = facts.files.get_mut(CONFIG) {
+            file.ctime_ns = Some(STARTED);
+        }
+        assert_eq!(host.config_at_start(&facts), Fact::Absent);
     }
 }

@@ -49,6 +49,17 @@ pub fn read(pid: i32) -> Fact<ProcessFact> {
     }
 }
 
+/// Where a process looks for programs: its `PATH`, and nothing else of its environment, which may hold secrets.
+pub fn search_path(pid: i32) -> Fact<String> {
+    match Proc::new(Path::new("/proc")).text(&format!("{pid}/environ")) {
+        Ok(text) => {
+            let path = text.split('\0').find_map(|variable| variable.strip_prefix("PATH="));
+            path.map_or(Fact::Absent, |path| Fact::Known(path.to_owned()))
+        }
+        Err(error) => Fact::Unknown(error.text()),
+    }
+}
+
 /// A mounted proc file system.
 struct Proc {
     dir: PathBuf,

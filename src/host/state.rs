@@ -3,6 +3,7 @@
 use super::advice::os_error;
 use super::fs::{CONTENT_LIMIT, Root, parts};
 use super::handle::{Handle, kind_of, mode_of, nlink_of};
+use super::inode::nanoseconds;
 use super::walk::{Last, Obstacle, Walked, walk};
 use crate::error::{Error, Result};
 use crate::fact::{Content, FileKind};
@@ -47,7 +48,7 @@ impl Handle {
     /// Reads everything through this one descriptor; the content only where it is open for reading.
     pub(crate) fn state(&self, limit: usize) -> nix::Result<FileState> {
         let stat = self.stat()?;
-        let kind = kind_of(&stat);
+        let kind = kind_of(stat.st_mode);
         let content = match kind {
             FileKind::File if self.is_readable() => self.read(limit, stat.st_size.unsigned_abs())?.map(Content),
             _ => None,
@@ -63,6 +64,7 @@ impl Handle {
             }
         }
         let (mode, uid, gid) = (mode_of(&stat), stat.st_uid, stat.st_gid);
-        Ok(FileState { kind, mode, uid, gid, nlink: nlink_of(&stat), xattrs, content })
+        let mtime_ns = (kind == FileKind::File).then(|| nanoseconds(stat.st_mtime, stat.st_mtime_nsec));
+        Ok(FileState { kind, mode, uid, gid, nlink: nlink_of(&stat), xattrs, content, mtime_ns, flags: self.flags()? })
     }
 }

@@ -112,7 +112,7 @@ pub(crate) fn walk(root: &Root, parts: &[&str], last: Last) -> Result<Walked, Ob
                 Err(errno) => return Err(Obstacle::Os { at, errno }),
             };
         let stat = fstat(&fd).map_err(|errno| Obstacle::Os { at: at.clone(), errno })?;
-        match kind_of(&stat) {
+        match kind_of(stat.st_mode) {
             FileKind::Symlink if last == Last::Follow || !todo.is_empty() => {
                 links += 1;
                 if links > MOST_LINKS {
@@ -201,7 +201,7 @@ impl Spot {
     /// Errors: `ESTALE` when the name is another object's by now.
     pub(crate) fn reopen(&self, object: &Object) -> nix::Result<Handle> {
         let flags = Opening::Read.flags() | OFlag::O_NOFOLLOW;
-        let fd = match kind_of(&object.stat) {
+        let fd = match kind_of(object.stat.st_mode) {
             FileKind::File => openat(&self.dir, self.name.as_str(), flags, Mode::empty())?,
             FileKind::Dir => openat(&object.fd, ".", flags, Mode::empty())?,
             _ => return Ok(Handle::new(duplicate(&object.fd)?, Access::Path)),

@@ -9,7 +9,7 @@ use crate::finding::{Outcome, Verdict};
 use crate::formats::daemon_json::{self, Document, Op};
 use crate::formats::{daemon_keys, mask};
 use crate::kinds::effective::{ConfigFile, Origin, SERVICE, Setting};
-use crate::kinds::{Context, docker_missing, not_applicable, unknown, verdict};
+use crate::kinds::{Context, docker_missing, not_applicable, prerequisites, unknown, verdict};
 use crate::observe::Observer;
 
 /// The engine's note of being part of a swarm, beneath its data root.
@@ -72,7 +72,8 @@ fn judge_key<'c>(control: &'c Control, want: &DaemonWant, key: &KeyWant, context
         None => true,
     };
     let pending = pending(key, live.is_some(), context);
-    let not_read = if configured && pending.is_some() { "; the running dockerd has not read that yet" } else { "" };
+    let unread = configured && pending.as_ref().is_some_and(|outcome| !matches!(outcome, Outcome::Unknown(_)));
+    let not_read = if unread { "; the running dockerd has not read that yet" } else { "" };
     let outcome = match (configured, in_force) {
         (true, true) => pending.unwrap_or(Outcome::Compliant { note: None }),
         (true, false) => activate(key, &setting, live.as_ref(), context),
@@ -124,7 +125,7 @@ fn tempered(outcome: Outcome, want: &DaemonWant, key: &KeyWant, setting: &Settin
             if let Some((inside, _)) = context.effective.wrapped_too(&key.name).filter(|_| edited) {
                 return Outcome::Manual(format!("{inside} says the same, and dockerd would heed it; take it out first"));
             }
-            match (unmet(want, key, context), &key.fix) {
+            match (unmet(want, key, edits, context), &key.fix) {
                 (Some(reason), _) => Outcome::Manual(reason),
                 (None, KeyFix::Manual(reason)) if edits.contains(&Edit::Activate(Action::DockerRestart)) => {
                     Outcome::Manual(reason.clone())
@@ -141,11 +142,30 @@ fn tempered(outcome: Outcome, want: &DaemonWant, key: &KeyWant, setting: &Settin
 }
 
 /// Why a fix would not work here, or would keep dockerd from starting.
-fn unmet(want: &DaemonWant, key: &KeyWant, context: &Context) -> Option<String> {
+fn unmet(want: &DaemonWant, key: &KeyWant, edits: &[Edit], context: &Context) -> Option<String> {
     if key.live == Some(Live::Seccomp) && live_value(Live::Seccomp, context) == Some(Value::from(NO_SECCOMP)) {
         return Some("this kernel, or this build of dockerd, has no seccomp; no setting of dockerd changes that".into());
     }
-    want.needs.iter().find_map(|needed| missing(*needed, key, context))
+    want.needs.iter().find_map(|needed| missing(*needed, key, context)).or_else(|| objection(key, edits, context))
+}
+
+/// What dockerd or its containers would lack once this key alone is edited, or put in force as it is.
+fn objection(key: &KeyWant, edits: &[Edit], context: &Context) -> Option<String> {
+    let empty = Document::empty();
+    let present = match &context.effective.file {
+        ConfigFile::Parsed(document) => document,
+        ConfigFile::Missing => &empty,
+        ConfigFile::Broken(_) | ConfigFile::Unreadable(_) => return None,
+    };
+    let edits: Vec<_> = edits
+        .iter()
+        .filter_map(|edit| if let Edit::DaemonKey { edit, .. } = edit { Some(edit.clone()) } else { None })
+        .collect();
+    let found = match edits.is_empty() {
+        true => prerequisites::defects(present, context).into_iter().filter(|defect| defect.key[0] == key.name).collect(),
+        false => prerequisites::new_defects(&Document::parse(&present.apply(&edits).ok()?).ok()?, context),
+    };
+    found.iter().find(|defect| defect.stops()).map(prerequisites::Defect::objection)
 }
 
 /// Why it can't be told whether the running daemon has a value that is right on disk, if it can't.
@@ -154,13 +174,13 @@ fn not_seen(key: &KeyWant, setting: &Setting, context: &Context) -> Option<Strin
     let process =
         facts.daemon.process.known().filter(|_| key.live.is_some() && !matches!(setting.origin, Origin::Flag { .. }))?;
     let file = facts.files.get(&context.effective.path).and_then(Fact::known);
-    let edited_since = file.is_some_and(|file| file.mtime_ns > process.started_ns);
+    let changed_since = file.is_some_and(|file| file.changed_ns() > process.started_ns);
     let why = match &facts.daemon.api {
         Fact::Known(_) => return None,
         Fact::Unknown(why) => why.as_str(),
         Fact::Absent => "its API does not answer",
     };
-    edited_since.then(|| format!("{} is younger than the running dockerd, and {why}", context.effective.path))
+    changed_since.then(|| format!("{} was changed since dockerd started, and {why}", context.effective.path))
 }
 
 /// The fix of a wrong value.
@@ -286,7 +306,8 @@ fn activation(key: &str, context: &Context) -> Option<Action> {
     Some(if reload { Action::DockerReload } else { Action::DockerRestart })
 }
 
-/// A right value that the running daemon can't have read yet: the file is younger than the process, and nothing but a start reads it.
+/// A right value that the running daemon can't have read yet, or may not have: the file changed since the process started, and nothing
+/// but a start reads it.
 fn pending(key: &KeyWant, seen_live: bool, context: &Context) -> Option<Outcome> {
     let facts = context.facts;
     let process = facts.daemon.process.known()?;
@@ -295,15 +316,26 @@ fn pending(key: &KeyWant, seen_live: bool, context: &Context) -> Option<Outcome>
     }
     let file = facts.files.get(&context.effective.path)?.known()?;
     let ConfigFile::Parsed(document) = &context.effective.file else { return None };
-    if file.mtime_ns <= process.started_ns {
+    if file.changed_ns() <= process.started_ns {
         return None;
     }
     let now = document.value().get(&key.name);
     // What the file said when the daemon started is in harden's own record, where harden made the change. Else a key that is not
     // there may never have been.
     let at_start = facts.daemon.config_at_start.known().and_then(|content| Document::parse(&content.0).ok());
-    let changed = at_start.map_or(now.is_some(), |then| then.value().get(&key.name) != now);
-    changed.then(|| restart(facts))
+    if let Some(then) = at_start {
+        return (then.value().get(&key.name) != now).then(|| restart(facts));
+    }
+    now?;
+    // An old file that changed: its mode alone, perhaps; but a copy with its times, or a file put back, looks the same.
+    if file.mtime_ns <= process.started_ns {
+        return Some(Outcome::Unknown(format!(
+            "{} was changed since dockerd started, its content perhaps not, so whether dockerd has read it can't be told; a restart \
+             of dockerd settles it",
+            context.effective.path
+        )));
+    }
+    Some(restart(facts))
 }
 
 fn running_containers(context: &Context) -> u64 {
@@ -362,17 +394,6 @@ pub(crate) fn swarm(facts: &Facts, context: &Context) -> Result<Option<String>, 
 fn missing(needed: Prerequisite, key: &KeyWant, context: &Context) -> Option<String> {
     let host = &context.facts.host;
     match needed {
-        // Which modules a tree will find in its kernel, nobody knows.
-        Prerequisite::BrNetfilter if !host.live => None,
-        Prerequisite::BrNetfilter => match &host.br_netfilter {
-            Fact::Known(true) => None,
-            Fact::Known(false) | Fact::Absent => Some(format!(
-                "dockerd may not start with {} while the kernel module br_netfilter is not loaded; \
-                 load it (`modprobe br_netfilter`, and a line in /etc/modules-load.d), then run harden again",
-                target(key)
-            )),
-            Fact::Unknown(why) => Some(format!("whether br_netfilter is loaded can't be told: {why}")),
-        },
         Prerequisite::Iptables => {
             let off = context.effective.setting("iptables", None).value == Some(Value::Bool(false));
             let why = match key.name.as_str() {

@@ -1,15 +1,12 @@
 //! daemon.json as a whole: it parses, the engine knows every key, and no key is also given as a flag.
 
-use serde_json::Value;
-
 use crate::baseline::control::Control;
-use crate::fact::{Fact, Facts};
 use crate::finding::{Outcome, Verdict};
 use crate::formats::daemon_json::Document;
 use crate::formats::daemon_lint::{Lint, LintKind};
 use crate::formats::{argv, daemon_lint};
 use crate::kinds::effective::ConfigFile;
-use crate::kinds::{Context, docker_missing, not_applicable, unknown, verdict, wrong};
+use crate::kinds::{Context, docker_missing, not_applicable, prerequisites, unknown, verdict, wrong};
 use crate::plan::Withheld;
 
 const DESIRED: &str = "a configuration that this engine reads as it is meant";
@@ -63,11 +60,12 @@ pub fn judge<'c>(control: &'c Control, context: &Context) -> Vec<Verdict<'c>> {
         let line = document.position(&names).map(|(line, column)| format!(":{line}:{column}")).unwrap_or_default();
         verdicts.push(verdict(control, format!("{path}{line}"), Outcome::Manual(help), what, DESIRED));
     }
-    for (key, file) in missing_files(document, context.facts) {
-        let what = wrong(&format!("`{key}` names {file}, which does not exist"));
-        let help = "dockerd does not start without it; put it there or take the key away".into();
-        let line = document.position(&[key]).map(|(line, column)| format!(":{line}:{column}")).unwrap_or_default();
-        verdicts.push(verdict(control, format!("{path}{line}"), Outcome::Manual(help), what, DESIRED));
+    for defect in prerequisites::defects(document, context).into_iter().filter(|defect| defect.seen) {
+        let names: Vec<&str> = defect.key.iter().map(String::as_str).collect();
+        let position = document.position(&names).or_else(|| document.position(&names[..1]));
+        let line = position.map(|(line, column)| format!(":{line}:{column}")).unwrap_or_default();
+        let help = Outcome::Manual(defect.advice());
+        verdicts.push(verdict(control, format!("{path}{line}"), help, wrong(&defect.what), DESIRED));
     }
     if let (true, Some(why)) = (verdicts.is_empty(), effective.unknown_flags(context.facts)) {
         return vec![unknown(control, path, format!("valid by itself, but dockerd's flags can't be told: {why}"))];
@@ -117,20 +115,6 @@ pub fn defect(context: &Context) -> Option<Withheld> {
             .find(|lint| lint.fatal && lint.kind == LintKind::WrongType)
             .map(|lint| withheld(lint.line, lint.column, &lint.what)),
     }
-}
-
-/// Keys whose value is the path of a file without which dockerd does not start, and the path.
-pub fn files_named(document: &Document) -> Vec<(&'static str, String)> {
-    let tls = ["tls", "tlsverify"].iter().any(|key| document.value().get(*key) == Some(&Value::Bool(true)));
-    let keys: &[&'static str] = if tls { &["seccomp-profile", "tlscert", "tlskey"] } else { &["seccomp-profile"] };
-    let path = |key| document.value().get(key)?.as_str().filter(|path| path.starts_with('/')).map(str::to_owned);
-    keys.iter().filter_map(|key| Some((*key, path(*key)?))).collect()
-}
-
-/// Those of [`files_named`] that are not there.
-pub fn missing_files(document: &Document, facts: &Facts) -> Vec<(&'static str, String)> {
-    let named = files_named(document).into_iter();
-    named.filter(|(_, path)| facts.files.get(path).is_some_and(Fact::is_absent)).collect()
 }
 
 /// Keys that the file and a flag (of the running process or of the unit) both give.

@@ -128,3 +128,42 @@ pub fn fix(want: &Want) -> String {
         _ => of_kind(want).fix,
     }
 }
+
+/// Who brings drift of a control to an end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum How {
+    /// harden, by a change of the host that it plans and applies.
+    Automatic,
+    /// harden, on what runs, without stopping it.
+    Live,
+    /// A person.
+    Manual,
+}
+
+/// Who brings drift of a control to an end, where its variables are set.
+pub fn how(want: &Want) -> How {
+    let fixed = |fixed: bool| if fixed { How::Automatic } else { How::Manual };
+    match want {
+        Want::Daemon(want) => fixed(want.key.iter().any(|key| !matches!(key.fix, KeyFix::Manual(_)))),
+        Want::Unit(want) => fixed(want.setting.iter().any(|setting| setting.set.is_some())),
+        Want::File(_) | Want::Socket(_) | Want::Watch(_) => How::Automatic,
+        Want::DaemonConfig(_) => How::Manual,
+        Want::AuditState(want) => fixed(want.is == AuditState::Persistent),
+        Want::Image(_) | Want::Swarm(_) | Want::Attest(_) => How::Manual,
+        // These kinds say it in words only.
+        Want::Sysctl(_) => fixed(of_kind(want).fix.contains("set it in")),
+        Want::Host(_) => fixed(!["", "by hand"].contains(&of_kind(want).fix.get(..7).unwrap_or_default())),
+        Want::Container(_) if of_kind(want).fix.contains("goes on running") => How::Live,
+        Want::Container(_) => How::Manual,
+    }
+}
+
+impl std::fmt::Display for How {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            How::Automatic => "automatic",
+            How::Live => "live",
+            How::Manual => "manual",
+        })
+    }
+}

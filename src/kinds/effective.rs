@@ -124,6 +124,16 @@ impl Effective {
         }
     }
 
+    /// What the next start goes by, with this document as its file: the unit's flags, where the unit is what starts dockerd.
+    pub fn next(&self, document: Document, facts: &Facts) -> Self {
+        let by_hand = facts.daemon.process.known().is_some_and(|process| process.service.as_deref() != Some(SERVICE));
+        let (running, unit) = match &self.unit {
+            Some(_) if !by_hand => (None, self.unit.clone()),
+            _ => (self.running.clone(), None),
+        };
+        Self { path: self.path.clone(), file: ConfigFile::Parsed(document), running, unit, version: self.version }
+    }
+
     /// Why the file's values can't be told, if they can't.
     pub fn unreadable(&self) -> Option<String> {
         match &self.file {

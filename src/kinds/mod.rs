@@ -16,6 +16,8 @@ pub mod host;
 pub mod image;
 pub mod next_start;
 pub mod place;
+pub mod prerequisites;
+pub mod restart;
 pub mod socket;
 pub mod swarm;
 pub mod sysctl;
@@ -44,6 +46,11 @@ impl<'f> Context<'f> {
     /// Works out what several kinds need.
     pub fn new(facts: &'f Facts, audit_key: &str) -> Self {
         Self { facts, effective: Effective::of(facts), rules: watch::RulesOnDisk::of(facts), audit_key: audit_key.to_owned() }
+    }
+
+    /// For what speaks of dockerd alone, while the audit rules are still to be looked at.
+    pub fn of_daemon(facts: &'f Facts) -> Self {
+        Self { facts, effective: Effective::of(facts), rules: watch::RulesOnDisk::unread(), audit_key: String::new() }
     }
 }
 

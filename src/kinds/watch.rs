@@ -77,6 +77,11 @@ pub struct RulesOnDisk {
 }
 
 impl RulesOnDisk {
+    /// Nobody looked at them yet.
+    pub fn unread() -> Self {
+        Self { merged: Err("not looked at".into()), loaded: rules_d::LoadResult::default(), own: None }
+    }
+
     /// Works it out from what was seen.
     pub fn of(facts: &Facts) -> Self {
         let merged = merged(facts);

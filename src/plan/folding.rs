@@ -53,6 +53,7 @@ impl Folding<'_, '_, '_> {
             gid: draft.gid.unwrap_or(gid),
             content: content.or_else(|| before_content.clone()),
             xattrs: None,
+            mtime_ns: None,
         };
         let before = before.map(|before| FileImage { content: before_content, ..before });
         if before.as_ref() == Some(&after) {
@@ -61,8 +62,13 @@ impl Folding<'_, '_, '_> {
         if let Some(reason) = fact.as_ref().and_then(reach::other_names) {
             return Err(reason);
         }
+        let facts = self.context.facts;
+        if let Some(reason) = fact.as_ref().and_then(|fact| reach::sealed(&facts.host.root, fact)) {
+            return Err(reason);
+        }
         if before.as_ref().is_none_or(|before| before.content != after.content) {
             self.way(path)?;
+            reach::sealed_way(&facts.host.root, &facts.files, path).map_or(Ok(()), Err)?;
         }
         if before.is_none() {
             self.directories(path, &draft.verdicts)?;
@@ -110,7 +116,7 @@ impl Folding<'_, '_, '_> {
             let wishes = self.new.remove(&dir).unwrap_or_default();
             let mode = NEW_DIR_MODE & wishes.allowed.unwrap_or(0o7777);
             let (uid, gid) = (wishes.uid.unwrap_or(0), wishes.gid.unwrap_or(0));
-            let after = FileImage { kind: FileKind::Dir, mode, uid, gid, content: None, xattrs: None };
+            let after = FileImage { kind: FileKind::Dir, mode, uid, gid, content: None, xattrs: None, mtime_ns: None };
             let verdicts = [verdicts, &wishes.verdicts].concat();
             self.push("create the directory".into(), Effect::File { path: dir, before: None, after: Some(after) }, &verdicts);
         }

@@ -5,12 +5,14 @@
 mod activations;
 mod draft;
 mod folding;
+pub mod undo;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::baseline::control::Want;
+use crate::baseline::Values;
+use crate::baseline::control::{Control, Risk, Want};
 use crate::change::{Action, Activation, Change};
 use crate::error::Result;
 use crate::finding::{Outcome, Verdict};
@@ -34,7 +36,7 @@ pub fn drop_in_path(unit: &str) -> String {
 }
 
 /// Ordered changes and the activations they need.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Plan {
     /// `harden/plan/1`.
@@ -49,6 +51,9 @@ pub struct Plan {
     pub root: String,
     /// The baseline.
     pub baseline: BaselineRef,
+    /// What it was made by, in a plan that was saved: judged again before it is applied.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judged_by: Option<JudgedBy>,
     /// The transaction that it undoes, if it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undoes: Option<String>,
@@ -61,6 +66,18 @@ pub struct Plan {
     /// Changes that were wanted and are held back, because the result would not be safe.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub withheld: Vec<Withheld>,
+}
+
+/// What a saved plan was made by.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JudgedBy {
+    /// The controls that it fixes, parameters and variables filled in.
+    pub controls: Vec<Control>,
+    /// The baseline's variables.
+    pub vars: Values,
+    /// The limit of risk that it was planned within.
+    pub max_risk: Risk,
 }
 
 /// A finding that a plan fixes.
@@ -180,6 +197,7 @@ pub fn fold(
         hostname: host.hostname.clone(),
         root: host.root.clone(),
         baseline,
+        judged_by: None,
         undoes: None,
         fixes,
         changes,

@@ -310,7 +310,7 @@ fn report(findings: Vec<Finding>) -> Report {
                 config_file: "/etc/docker/daemon.json".into(),
                 api_version: Some("1.43".into()),
             },
-            audit: Audit { installed: true, enabled: Some(1), kernel_rules: Some(12) },
+            audit: Audit { installed: Some(true), enabled: Some(1), kernel_rules: Some(12) },
             service_manager: "systemd".into(),
         },
         baseline: BaselineRef { name: "essential".into(), digest: "3f2a9c1d0b7e".repeat(6)[..64].into() },

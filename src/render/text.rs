@@ -5,6 +5,7 @@ mod findings;
 
 use std::io::{self, Write};
 use std::os::fd::{AsFd, AsRawFd};
+use std::path::Path;
 
 use crate::baseline::control::Severity;
 use crate::finding::Status;
@@ -97,6 +98,14 @@ fn terminal_width(out: impl AsFd) -> Option<usize> {
     (!failed).then_some(usize::from(size.ws_col))
 }
 
+/// Writes a unified diff by itself.
+///
+/// # Errors
+/// Only those of `out`.
+pub fn diff(diff: &str, view: &View, out: &mut dyn Write) -> io::Result<()> {
+    changes::diff(diff, 0, &mut Page::new(out, view.color, view.width))
+}
+
 /// Writes the review of a report.
 ///
 /// # Errors
@@ -129,6 +138,9 @@ pub fn review(report: &Report, view: &View, out: &mut dyn Write) -> io::Result<(
         && (!view.quiet || failed || report.findings.is_empty())
     {
         result(outcome, view, page)?;
+        if let Some(line) = in_the_tree(&report.host.root, outcome).filter(|_| !view.quiet) {
+            page.item(0, plain(""), LABEL, &[plain(line)])?;
+        }
     }
     match next(report, view) {
         Some((command, what)) if !view.quiet => {
@@ -145,7 +157,10 @@ fn header(report: &Report, page: &mut Page) -> io::Result<()> {
     let host = &report.host;
     let manager = if host.service_manager == "none" { "no service manager" } else { &host.service_manager };
     let about = match host.root.as_str() {
-        "/" => format!(": {}; {}; {manager}", docker(&host.docker), audit(&host.audit)),
+        "/" => {
+            let audit = audit(&host.audit).map(|audit| format!("; {audit}")).unwrap_or_default();
+            format!(": {}{audit}; {manager}", docker(&host.docker))
+        }
         _ if host.hostname.is_empty() => ": an image tree".into(),
         root => format!(": the image tree {root}"),
     };
@@ -174,7 +189,11 @@ fn docker(docker: &Docker) -> String {
     }
 }
 
-fn audit(audit: &Audit) -> String {
+/// `None` when no control asked.
+fn audit(audit: &Audit) -> Option<String> {
+    if audit.installed.is_none() && audit.enabled.is_none() {
+        return None;
+    }
     let state = match audit.enabled {
         Some(0) => "kernel audit off",
         Some(2) => "kernel audit on, locked until the next boot",
@@ -183,7 +202,8 @@ fn audit(audit: &Audit) -> String {
     };
     let rules = audit.kernel_rules.filter(|_| audit.enabled.is_some_and(|enabled| enabled > 0));
     let rules = rules.map(|count| format!(", {}", counted(count, "rule"))).unwrap_or_default();
-    format!("{state}{rules}{}", if audit.installed { "" } else { ", auditd not installed" })
+    let missing = if audit.installed == Some(false) { ", auditd not installed" } else { "" };
+    Some(format!("{state}{rules}{missing}"))
 }
 
 /// The line to remember: `web-1: 3 not as wanted (1 critical, 2 high; 1 by hand), 12 compliant`.
@@ -226,6 +246,12 @@ fn result(outcome: &RunOutcome, view: &View, page: &mut Page) -> io::Result<()> 
         }
         _ => Ok(()),
     }
+}
+
+/// An image would be delivered with its originals.
+fn in_the_tree(root: &str, outcome: &RunOutcome) -> Option<String> {
+    let state_dir = Path::new(outcome.originals.as_ref()?).ancestors().nth(2)?;
+    (root != "/").then(|| format!("they are part of the tree; without a way back: rm -r {}", state_dir.display()))
 }
 
 /// The next command to type, and what it does.

@@ -1,6 +1,6 @@
 //! A tree on which there is much to do, and whether it is as before or as after.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
@@ -40,19 +40,28 @@ pub fn scene() -> Tree {
     tree
 }
 
-/// Everything that the plan touches, or in which it makes names, and where the state directory appears: its times may differ.
-pub fn touched() -> BTreeSet<String> {
+/// What the plan writes anew, the directories in which it makes names, and where the state directory appears: their times may differ
+/// afterwards.
+pub fn touched() -> Touched {
     let tree = scene();
     let (_, plan) = tree.json(&["plan", "-b", "cis-l2"]);
-    let targets = plan["changes"].as_array().unwrap().iter().map(|change| change["target"].as_str().unwrap().to_owned());
-    let targets: BTreeSet<String> = targets.collect();
-    let parents = targets.iter().map(|target| parent(target));
-    parents.chain(targets.clone()).chain(["/var/lib".into()]).collect()
+    let changes = plan["changes"].as_array().unwrap().iter().filter(|change| change["kind"] != "metadata");
+    let written: BTreeSet<String> = changes.map(|change| change["target"].as_str().unwrap().to_owned()).collect();
+    let directories = written.iter().map(|target| parent(target)).chain(["/var/lib".into()]).collect();
+    Touched { written, directories }
+}
+
+/// Paths whose times may differ.
+pub struct Touched {
+    /// What the plan writes anew; what is put back gets its time back.
+    pub written: BTreeSet<String>,
+    /// The directories above, where names came and went.
+    pub directories: BTreeSet<String>,
 }
 
 /// How a tree may look.
 pub struct Sides {
-    pub touched: BTreeSet<String>,
+    pub touched: Touched,
     pub before: Snapshot,
     pub after: Snapshot,
 }
@@ -71,24 +80,28 @@ impl Sides {
         Sides { touched, before, after: timeless(&tree.snapshot()) }
     }
 
-    /// Which side a tree is on; `start` is what it was at the start, and what the plan does not touch keeps its times.
+    /// Which side a tree is on; `start` is what it was at the start. Every file that is as before was modified when it was before,
+    /// also one that was written meanwhile; directories in which names came and went were not.
     #[track_caller]
     pub fn which(&self, tree: &Tree, start: &Snapshot, context: &str) -> Side {
         let now = tree.snapshot();
-        let untouched = |snapshot: &Snapshot| {
-            let kept = snapshot.0.iter().filter(|(path, _)| !self.touched.contains(*path));
-            Snapshot(kept.map(|(path, entry)| (path.clone(), entry.clone())).collect())
-        };
-        let moved = untouched(start).difference(&untouched(&now));
-        assert!(moved.is_empty(), "{context}: touched though no change is planned there: {moved:#?}");
-        let now = timeless(&now);
-        match (now == self.before, now == self.after) {
+        let Touched { written, directories } = &self.touched;
+        let side = match (timeless(&now) == self.before, timeless(&now) == self.after) {
             (true, _) => Side::Before,
             (_, true) => Side::After,
-            _ => panic!("{context}: neither before nor after\nbefore: {:#?}\nafter: {:#?}", self.before.difference(&now), {
-                self.after.difference(&now)
-            }),
-        }
+            _ => panic!(
+                "{context}: neither before nor after\nbefore: {:#?}\nafter: {:#?}",
+                self.before.difference(&timeless(&now)),
+                { self.after.difference(&timeless(&now)) }
+            ),
+        };
+        let timed = |snapshot: &Snapshot| {
+            let moved = |path: &String| directories.contains(path) || (side == Side::After && written.contains(path));
+            let kept = snapshot.0.iter().filter(|(path, _)| !moved(path));
+            kept.map(|(path, entry)| (path.clone(), entry.mtime_ns)).collect::<BTreeMap<_, _>>()
+        };
+        assert_eq!(timed(start), timed(&now), "{context}: modified at another time");
+        side
     }
 
     #[track_caller]

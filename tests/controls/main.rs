@@ -10,6 +10,7 @@ mod file;
 mod live;
 mod peers;
 mod socket;
+mod swarm;
 mod table;
 mod tree;
 
@@ -35,8 +36,10 @@ fn the_tree_is_as_wanted() {
     let open: Vec<String> =
         open(&assessment).iter().map(|finding| format!("{} {}: {:?}", finding.control, finding.target, finding)).collect();
     assert!(open.is_empty(), "{}", open.join("\n"));
-    let absent = with(&assessment, Status::NotApplicable).map(|finding| finding.control.as_str());
-    let absent: Vec<&str> = absent.filter(|control| !container::absent().any(|other| other == *control)).collect();
+    let absent: Vec<&str> = with(&assessment, Status::NotApplicable)
+        .map(|finding| finding.control.as_str())
+        .filter(|id| !["image-", "swarm-", "container-"].iter().any(|area| id.starts_with(area)))
+        .collect();
     // A tree has no kernel, and what is in /run is not there when rules load at boot.
     let of_a_running_host = [
         "audit-auditd-running",
@@ -58,10 +61,15 @@ fn every_control_has_its_cases() {
         .map(|case| case.control)
         .chain(live::LIVE.iter().map(|case| case.control))
         .chain(container::CASES.iter().map(|case| case.control))
+        .chain(swarm::CASES.iter().map(|case| case.control))
         .collect();
-    let absent = [audit::ABSENT, daemon::ABSENT, file::ABSENT, socket::ABSENT].into_iter().flatten().map(|case| case.control);
-    let absent: BTreeSet<&str> = absent.chain(container::absent()).collect();
-    let all: BTreeSet<&str> = Catalogue::builtin().ids().collect();
+    let absent: BTreeSet<&str> = [audit::ABSENT, daemon::ABSENT, file::ABSENT, socket::ABSENT, swarm::ABSENT]
+        .into_iter()
+        .flatten()
+        .map(|case| case.control)
+        .chain(container::absent())
+        .collect();
+    let all: BTreeSet<&str> = Catalogue::builtin().ids().filter(|id| !id.starts_with("image-")).collect();
     assert_eq!(all.difference(&broken).collect::<Vec<_>>(), [&""; 0], "no case that breaks it");
     assert_eq!(all.difference(&absent).collect::<Vec<_>>(), [&""; 0], "no case in which it does not apply");
     assert_eq!(broken.union(&absent).filter(|id| !all.contains(*id)).collect::<Vec<_>>(), [&""; 0], "no such control");
@@ -83,8 +91,12 @@ fn fixed_by_hand_alone() {
         "container-pids-limit",
         "container-restart-policy",
     ];
-    let is_of_owner = |id: &str| container::absent().any(|other| other == id) && !live.contains(&id);
-    let mut by_hand: BTreeSet<&str> = Catalogue::builtin().ids().filter(|id| !is_of_owner(id)).collect();
+    let of_the_host = |id: &&str| {
+        !id.starts_with("image-")
+            && !id.starts_with("swarm-")
+            && (!container::absent().any(|other| other == *id) || live.contains(id))
+    };
+    let mut by_hand: BTreeSet<&str> = Catalogue::builtin().ids().filter(of_the_host).collect();
     for (control, _) in cases.filter(|(_, findings)| findings.iter().any(table::Expected::is_automatic)) {
         by_hand.remove(control);
     }

@@ -75,6 +75,22 @@ impl Lab {
         self.dir.join("daemon.json")
     }
 
+    /// A folder with every program of the search path but these, to stand for a host that has them not.
+    pub fn path_without(&self, programs: &[&str]) -> String {
+        let dir = self.dir.join("path");
+        fs::create_dir_all(&dir).expect("a folder");
+        for from in path_with_sbin().split(':') {
+            for entry in fs::read_dir(from).into_iter().flatten().flatten() {
+                let name = entry.file_name();
+                if !programs.iter().any(|program| name.to_string_lossy().starts_with(program)) {
+                    // The first of a name is the one that counts.
+                    let _ = std::os::unix::fs::symlink(entry.path(), dir.join(name));
+                }
+            }
+        }
+        dir.display().to_string()
+    }
+
     /// A copy of the static busybox at `name` in the lab's folder, which runs whatever applet it is called as.
     pub fn busybox(&self, name: &str) -> PathBuf {
         require("busybox", "busybox-static");
@@ -111,7 +127,12 @@ impl<'lab> Dockerd<'lab> {
 
     /// Starts a daemon with the daemon.json that is there, and waits until it answers.
     pub fn start_as_is(lab: &'lab Lab, flags: &[&str]) -> Dockerd<'lab> {
-        let mut daemon = Dockerd::spawn(lab, flags);
+        Dockerd::start_with_path(lab, flags, &path_with_sbin())
+    }
+
+    /// The same, with this search path.
+    pub fn start_with_path(lab: &'lab Lab, flags: &[&str], search_path: &str) -> Dockerd<'lab> {
+        let mut daemon = Dockerd::spawn(lab, flags, search_path);
         let engine = daemon.engine();
         let deadline = Instant::now() + START;
         loop {
@@ -129,8 +150,13 @@ impl<'lab> Dockerd<'lab> {
 
     /// Starts a daemon that must not come up with this configuration, and returns what it says before it ends.
     pub fn refuses(lab: &'lab Lab, config: &str, flags: &[&str]) -> String {
+        Dockerd::refuses_with_path(lab, config, flags, &path_with_sbin())
+    }
+
+    /// The same, with this search path.
+    pub fn refuses_with_path(lab: &'lab Lab, config: &str, flags: &[&str], search_path: &str) -> String {
         fs::write(lab.config(), config).expect("daemon.json");
-        let mut daemon = Dockerd::spawn(lab, flags);
+        let mut daemon = Dockerd::spawn(lab, flags, search_path);
         let engine = daemon.engine();
         let deadline = Instant::now() + START;
         loop {
@@ -145,7 +171,7 @@ impl<'lab> Dockerd<'lab> {
     }
 
     /// The namespace keeps its bridge and its packet filter to itself; it ends with the test, however the test ends.
-    fn spawn(lab: &'lab Lab, flags: &[&str]) -> Dockerd<'lab> {
+    fn spawn(lab: &'lab Lab, flags: &[&str], search_path: &str) -> Dockerd<'lab> {
         require("dockerd", "docker.io");
         require("iptables", "iptables");
         let log = File::create(lab.dir.join("log")).expect("the daemon's log");
@@ -160,7 +186,7 @@ impl<'lab> Dockerd<'lab> {
             .arg(lab.dir.join("pid"))
             .args(["--host", &format!("unix://{}", lab.dir.join("docker.sock").display())])
             .args(flags)
-            .env("PATH", path_with_sbin())
+            .env("PATH", search_path)
             .current_dir(&lab.dir)
             .process_group(0)
             .stdin(Stdio::null())
@@ -203,6 +229,22 @@ impl<'lab> Dockerd<'lab> {
 
     /// Runs a container that does nothing, from an image made here: no registry is asked. Returns its process id.
     pub fn run_container(&self, name: &str) -> i32 {
+        self.import_image();
+        self.docker(&["run", "--detach", "--network=none", "--name", name, "lab:1", "/bin/busybox", "sleep", "100000"]);
+        self.container_pid(name)
+    }
+
+    /// What the engine says instead of running a container.
+    pub fn container_error(&self) -> String {
+        self.import_image();
+        let mut command = Command::new("docker");
+        command.arg("--host").arg(self.endpoint().to_string()).args(["run", "--network=none", "lab:1", "/bin/busybox", "true"]);
+        let output = command.output().expect("the docker client");
+        assert!(!output.status.success(), "a container runs");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    }
+
+    fn import_image(&self) {
         if self.docker(&["images", "--quiet", "lab:1"]).is_empty() {
             self.lab.busybox("image/bin/busybox");
             let archive = self.lab.dir.join("image.tar").display().to_string();
@@ -210,8 +252,6 @@ impl<'lab> Dockerd<'lab> {
             assert!(tar.expect("tar").success(), "tar of the image");
             self.docker(&["import", &archive, "lab:1"]);
         }
-        self.docker(&["run", "--detach", "--network=none", "--name", name, "lab:1", "/bin/busybox", "sleep", "100000"]);
-        self.container_pid(name)
     }
 
     /// The process id of a container; 0 when it does not run.

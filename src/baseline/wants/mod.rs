@@ -10,6 +10,6 @@ mod sysctl;
 pub use attest::AttestWant;
 pub use container::{ContainerCondition, ContainerFix, ContainerProperty, ContainerWant, Recreate, Selector, Update};
 pub use host::HostWant;
-pub use image::{ImageRule, ImageWant};
-pub use swarm::SwarmWant;
+pub use image::{Given, ImageRule, ImageWant, LintLevel, Policy, ScanSeverity, Size};
+pub use swarm::{SwarmRule, SwarmWant};
 pub use sysctl::SysctlWant;

@@ -48,7 +48,7 @@ impl Linter<'_> {
                 None if name.is_some() => self.wrong_member(&path, "Name", "a text"),
                 None | Some("") => {
                     let what = format!("`{shown}` has no \"Name\": dockerd starts, and then every container start fails.");
-                    self.add(&path, LintKind::BadValue, false, what);
+                    self.add(&path, LintKind::BreaksContainers, false, what);
                 }
                 Some(name) if name != outer => {
                     let what = format!("`{shown}` has another \"Name\" than its key; only the \"Name\" counts.");
@@ -62,7 +62,7 @@ impl Linter<'_> {
                     let what = format!(
                         "`{shown}` has a Soft above its Hard limit: dockerd starts, and then every container start fails."
                     );
-                    self.add(&path, LintKind::BadValue, false, what);
+                    self.add(&path, LintKind::BreaksContainers, false, what);
                 }
                 (Some(_), Some(_)) => {}
                 (soft, _) => self.wrong_member(&path, if soft.is_none() { "Soft" } else { "Hard" }, "an integer"),

@@ -12,6 +12,9 @@ use crate::fact::ApiFacts;
 /// The longest text of a foreign error message that is repeated, in characters.
 const MAX_MESSAGE: usize = 200;
 
+/// What `DriverStatus` shows as `driver-type` where containerd keeps images and containers.
+const SNAPSHOTTER: &str = "io.containerd.snapshotter.v1";
+
 /// Reads the body of `/info`: the facts in it, and the engine's version.
 pub fn info(body: &[u8]) -> Result<(ApiFacts, Option<String>), String> {
     let info: Info = object(body)?;
@@ -30,6 +33,8 @@ pub fn info(body: &[u8]) -> Result<(ApiFacts, Option<String>), String> {
         insecure_registries: registries.as_ref().and_then(Registries::insecure),
         registry_mirrors: registries.and_then(|registries| registries.mirrors),
         containerd_address: info.containerd.and_then(|containerd| containerd.address),
+        cgroup_driver: info.cgroup_driver,
+        snapshotter: info.driver_status.map(|status| status.iter().any(|pair| pair.get(1).is_some_and(|it| it == SNAPSHOTTER))),
         bridge_icc: None,
     };
     Ok((facts, info.server_version))
@@ -101,6 +106,10 @@ struct Info {
     logging_driver: Option<String>,
     #[serde(deserialize_with = "lenient")]
     driver: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    driver_status: Option<Vec<Vec<String>>>,
+    #[serde(deserialize_with = "lenient")]
+    cgroup_driver: Option<String>,
     #[serde(deserialize_with = "lenient")]
     docker_root_dir: Option<String>,
     #[serde(deserialize_with = "lenient")]
@@ -222,6 +231,8 @@ mod tests {
             insecure_registries: Some(vec!["10.0.0.0/8".into(), "127.0.0.0/8".into(), "reg.example:5000".into()]),
             registry_mirrors: Some(vec!["https://mirror.example/".into()]),
             containerd_address: None,
+            cgroup_driver: Some("cgroupfs".into()),
+            snapshotter: Some(false),
             bridge_icc: None,
         };
         assert_eq!(facts, expected);
@@ -233,7 +244,9 @@ mod tests {
         sent["Containerd"] = json!({"Address": "/run/containerd/containerd.sock", "Namespaces": {"Containers": "moby"}});
         sent["RegistryConfig"]["Mirrors"] = Value::Null;
         sent["SecurityOptions"] = Value::Null;
+        sent["DriverStatus"] = json!([["driver-type", "io.containerd.snapshotter.v1"]]);
         let facts = read(&sent);
+        assert_eq!(facts.snapshotter, Some(true));
         assert_eq!(facts.containerd_address.as_deref(), Some("/run/containerd/containerd.sock"));
         assert_eq!(facts.registry_mirrors, Some(vec![]), "Go sends an empty list as null");
         assert_eq!(facts.security_options, Some(vec![]));
@@ -249,6 +262,8 @@ mod tests {
             ("/ExperimentalBuild", "experimental"),
             ("/LoggingDriver", "logging_driver"),
             ("/Driver", "storage_driver"),
+            ("/DriverStatus", "snapshotter"),
+            ("/CgroupDriver", "cgroup_driver"),
             ("/DockerRootDir", "data_root"),
             ("/Swarm", "swarm_state"),
             ("/Swarm/LocalNodeState", "swarm_state"),

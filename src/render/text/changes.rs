@@ -62,7 +62,12 @@ fn one(change: &ChangeView, with_diff: bool, page: &mut Page) -> io::Result<()> 
         return Ok(());
     }
     page.line(INDENT + column, &[span(FAINT, format!("for {}", change.controls.join(", ")))])?;
-    for line in diff::marked(&change.diff) {
+    diff(&change.diff, INDENT + column, page)
+}
+
+/// A unified diff, line by line, its changed words marked.
+pub fn diff(diff: &str, indent: usize, page: &mut Page) -> io::Result<()> {
+    for line in diff::marked(diff) {
         let style = match line.kind {
             LineKind::Header => STRONG,
             LineKind::Hunk => PLACE,
@@ -73,7 +78,7 @@ fn one(change: &ChangeView, with_diff: bool, page: &mut Page) -> io::Result<()> 
         };
         let parts: Vec<_> =
             line.parts.iter().map(|(mark, text)| span(if *mark { style.bold().invert() } else { style }, text)).collect();
-        page.verbatim(INDENT + column, &parts)?;
+        page.verbatim(indent, &parts)?;
     }
     Ok(())
 }
