@@ -8,7 +8,7 @@ use crate::fact::Facts;
 use crate::finding::{Finding, Fix, FixKind, Outcome, Status, Verdict};
 use crate::foresight;
 use crate::formats::audit_rule::Rule;
-use crate::formats::{mask, rules_d};
+use crate::formats::{exec_edit, mask, rules_d};
 use crate::kinds::restart::Restart;
 use crate::kinds::{self, Context, daemon};
 use crate::plan::{self, Folded, Plan};
@@ -151,7 +151,10 @@ fn risk(verdict: &Verdict, restart: &Restart) -> Risk {
 /// Whether fixing a finding restarts dockerd.
 fn restarts(verdict: &Verdict) -> bool {
     let restarts = |edit: &Edit| {
-        matches!(edit, Edit::DaemonKey { activation: Some(Action::DockerRestart), .. } | Edit::Activate(Action::DockerRestart))
+        let (Edit::DaemonKey { activation, .. } | Edit::DaemonFlag { activation, .. }) = edit else {
+            return *edit == Edit::Activate(Action::DockerRestart);
+        };
+        *activation == Some(Action::DockerRestart)
     };
     matches!(&verdict.outcome, Outcome::Fixable(edits) if edits.iter().any(restarts))
 }
@@ -306,7 +309,11 @@ fn shown(path: &str, content: &[u8]) -> String {
     let text = String::from_utf8_lossy(content);
     match path.rsplit('/').next().unwrap_or_default() {
         rules_d::OWN_FILE => text.into_owned(),
-        plan::DROP_IN | "config.toml" => text.split_inclusive('\n').map(mask::mask_text).collect(),
+        plan::DROP_IN => {
+            let line = |line| exec_edit::masked(line).unwrap_or_else(|| mask::mask_text(line));
+            text.split_inclusive('\n').map(line).collect()
+        }
+        "config.toml" => text.split_inclusive('\n').map(mask::mask_text).collect(),
         _ => mask::mask(&text),
     }
 }

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-pub use build::BuildFacts;
+pub use build::{BuildFacts, ContextFact, DockerfileFact, IgnoreFact};
 pub use container::{
     CgroupFacts, ContainerFacts, EnvFact, ExecFact, KernelFacts, LimitFact, Made, MountFact, Owner, PortFact,
     ProcessInContainer,

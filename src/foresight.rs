@@ -3,14 +3,15 @@
 
 use std::path::Path;
 
-use crate::change::{ContainerLimits, Effect, FileImage};
+use crate::change::{Action, Activation, ContainerLimits, Effect, FileImage};
 use crate::fact::{ContainerFacts, Fact, Facts, FileFact};
 use crate::formats::rules_d;
+use crate::kinds::effective::Effective;
 use crate::observe::RULES_DIR;
 use crate::plan::{Plan, drop_in_path};
 use crate::reach;
 
-/// The facts as this plan leaves them. What the daemon does and when files are written stays as it is.
+/// The facts as this plan leaves them. What the daemon does with its flags and when files are written stays as it is.
 pub fn after(facts: &Facts, plan: &Plan) -> Facts {
     let mut later = facts.clone();
     for change in &plan.changes {
@@ -32,6 +33,23 @@ pub fn after(facts: &Facts, plan: &Plan) -> Facts {
             }
         }
     }
+    // What the running dockerd was started with, it has no more.
+    let restarts = |activation: &Activation| activation.action == Action::DockerRestart && activation.by_hand.is_none();
+    if plan.activations.iter().any(restarts) {
+        let effective = Effective::of(&later);
+        if let (Some((exec, _)), true, Fact::Known(process)) =
+            (effective.unit, effective.unit_counts, &mut later.daemon.process)
+        {
+            process.argv = exec.argv.into_iter().map(|word| word.text).collect();
+        }
+    }
+    later
+}
+
+/// The facts with one file as it will be.
+pub fn with_file(facts: &Facts, path: &str, image: &FileImage) -> Facts {
+    let mut later = facts.clone();
+    write(&mut later, path, image);
     later
 }
 

@@ -1,10 +1,10 @@
 //! Observing: fills [`Facts`] for a baseline. It only reads, and looks at each thing once, however many controls ask.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::baseline::Baseline;
-use crate::baseline::control::{Place, SocketOf, Want};
+use crate::baseline::control::{ImageRule, Place, SocketOf, Want};
 use crate::error::Result;
 use crate::fact::{ContainerFacts, Fact, Facts, SwarmFacts, UnitFacts};
 use crate::formats::{exec_start, rules_d, unit_file, unit_path};
@@ -65,6 +65,17 @@ pub fn observe_after(host: &Host, facts: Facts, plan: &Plan) -> Facts {
     let mut observer = Observer { facts, ..Observer::new(host) };
     prerequisites::observe_after(&mut observer, plan);
     observer.facts
+}
+
+/// Looks at Dockerfiles and their build contexts, and at nothing of the host.
+pub fn observe_build(dockerfiles: &[PathBuf], context: Option<&Path>, baseline: &Baseline) -> Result<Facts> {
+    let unwanted = baseline.controls.iter().filter_map(|control| match &control.want {
+        Want::Image(want) if want.rule == ImageRule::Dockerignore => Some(want.look_for.as_slice()),
+        _ => None,
+    });
+    let unwanted: Vec<String> = unwanted.flatten().cloned().collect();
+    let build = crate::host::build::read(dockerfiles, context, &unwanted)?;
+    Ok(Facts { schema: SCHEMA.into(), build: Some(build), ..Facts::default() })
 }
 
 /// What was looked at so far, and the way to look further.
@@ -462,7 +473,7 @@ impl<'h> Observer<'h> {
     /// Files that a fix would write, and the directories above them: their present state is part of the plan.
     fn targets_of_fixes(&mut self, baseline: &Baseline) {
         let mut targets: Vec<String> =
-            baseline.controls.iter().filter_map(|control| self.target_of_fix(&control.want)).collect();
+            baseline.controls.iter().flat_map(|control| self.targets_of_fix(&control.want)).collect();
         targets.sort();
         targets.dedup();
         for target in targets {
@@ -492,15 +503,21 @@ impl<'h> Observer<'h> {
         Path::new(path).ancestors().skip(1).filter_map(Path::to_str).for_each(|dir| self.stat(dir));
     }
 
-    fn target_of_fix(&self, want: &Want) -> Option<String> {
+    fn targets_of_fix(&self, want: &Want) -> Vec<String> {
         match want {
-            Want::Daemon(_) => Some(self.facts.daemon.config_file.clone()),
-            Want::Watch(_) => self.facts.audit.installed.known().map(|_| format!("{RULES_DIR}/{}", rules_d::OWN_FILE)),
-            Want::Unit(want) => Some(drop_in_path(&want.unit)),
-            Want::Socket(want) if want.of == SocketOf::Docker => Some(drop_in_path(SOCKET)),
-            Want::Socket(_) => Some(CONTAINERD_CONFIG.into()),
-            Want::DaemonConfig(_) | Want::File(_) | Want::AuditState(_) => None,
-            Want::Sysctl(_) | Want::Host(_) | Want::Container(_) | Want::Image(_) | Want::Swarm(_) | Want::Attest(_) => None,
+            Want::Daemon(_) => vec![self.facts.daemon.config_file.clone(), drop_in_path(SERVICE)],
+            Want::DaemonConfig(_) => vec![drop_in_path(SERVICE)],
+            Want::Watch(_) => match self.facts.audit.installed {
+                Fact::Known(_) => vec![format!("{RULES_DIR}/{}", rules_d::OWN_FILE)],
+                Fact::Absent | Fact::Unknown(_) => Vec::new(),
+            },
+            Want::Unit(want) => vec![drop_in_path(&want.unit)],
+            Want::Socket(want) if want.of == SocketOf::Docker => vec![drop_in_path(SOCKET), drop_in_path(SERVICE)],
+            Want::Socket(_) => vec![CONTAINERD_CONFIG.into()],
+            Want::File(_) | Want::AuditState(_) => Vec::new(),
+            Want::Sysctl(_) | Want::Host(_) | Want::Container(_) | Want::Image(_) | Want::Swarm(_) | Want::Attest(_) => {
+                Vec::new()
+            }
         }
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::control::{ContainerFix, KeyFix, Mode, Risk, Severity, Want};
+use super::control::{ContainerFix, ContainerWant, Control, KeyFix, Mode, Risk, Severity, Want};
 use super::layer::Layer;
 use super::source::Source;
 use super::*;
@@ -601,11 +601,26 @@ fn examples() -> Vec<String> {
 #[test]
 fn the_examples_of_the_documentation_work() {
     let examples = examples();
-    assert_eq!(examples.len(), 3);
+    assert_eq!(examples.len(), 4);
     for text in &examples {
         if text.starts_with("schema") {
             let folder = folder(&[("prod-eu.toml", text)]);
             let baseline = folder.load("prod-eu.toml", &[]).unwrap_or_else(|error| panic!("{error}"));
+            if baseline.name == "sized" {
+                let memory = |control: &Control| match &control.want {
+                    Want::Container(want) if control.id == "container-memory-limit" => Some(want.clone()),
+                    _ => None,
+                };
+                let want = baseline.controls.iter().find_map(memory).expect("the control of memory");
+                let given = |want: &ContainerWant| match &want.fix {
+                    ContainerFix::Update(update) => update.memory.clone(),
+                    _ => None,
+                };
+                assert_eq!(given(&want).as_deref(), Some("512m"));
+                assert_eq!(want.per_match.len(), 1);
+                assert_eq!(given(&want.per_match[0].1).as_deref(), Some("8GiB"));
+                continue;
+            }
             assert_eq!(baseline.vars["log.max_size"], json!("50m"));
             assert!(ids(&baseline).contains("audit-watch-runc") && !ids(&baseline).contains("daemon-userland-proxy-disabled"));
         } else {

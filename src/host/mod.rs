@@ -3,6 +3,7 @@
 pub mod accounts;
 pub(crate) mod advice;
 pub mod audit;
+pub mod build;
 pub mod container;
 pub mod docker;
 pub mod exec;

@@ -149,6 +149,7 @@ pub fn fold(
         verdicts,
         context,
         config: reach::real(&context.facts.files, &context.facts.daemon.config_file),
+        later: None,
         new: BTreeMap::new(),
         changes: Vec::new(),
         changes_of: BTreeMap::new(),
