@@ -2,7 +2,7 @@
 
 use crate::baseline::Baseline;
 use crate::baseline::control::Risk;
-use crate::change::{Action, Edit, Effect, FileImage};
+use crate::change::{Action, ContainerLimits, Edit, Effect, FileImage};
 use crate::error::Result;
 use crate::fact::Facts;
 use crate::finding::{Finding, Fix, FixKind, Outcome, Status, Verdict};
@@ -276,6 +276,10 @@ fn sides(effect: &Effect) -> (String, String) {
         Effect::AuditKernel { add, remove } => {
             let lines = |rules: &[Rule]| rules.iter().map(|rule| format!("{rule}\n")).collect();
             (lines(remove), lines(add))
+        }
+        Effect::Container { before, after, .. } => {
+            let lines = |limits: &ContainerLimits| limits.lines().iter().map(|line| format!("{line}\n")).collect();
+            (lines(before), lines(after))
         }
         Effect::File { path, before, after } => {
             let metadata = |image: &FileImage| format!("mode {:04o}, owner {}:{}", image.mode, image.uid, image.gid);

@@ -14,7 +14,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use build::{BuildFacts, ContextFact, DockerfileFact, IgnoreFact};
-pub use container::ContainerFacts;
+pub use container::{
+    CgroupFacts, ContainerFacts, EnvFact, ExecFact, KernelFacts, LimitFact, Made, MountFact, Owner, PortFact,
+    ProcessInContainer,
+};
 pub use image::ImageFacts;
 pub use machine::MachineFacts;
 pub use swarm::{ClusterFacts, SwarmAddresses, SwarmFacts};

@@ -3,8 +3,8 @@
 
 use std::path::Path;
 
-use crate::change::{Action, Activation, Effect, FileImage};
-use crate::fact::{Fact, Facts, FileFact};
+use crate::change::{Action, Activation, ContainerLimits, Effect, FileImage};
+use crate::fact::{ContainerFacts, Fact, Facts, FileFact};
 use crate::formats::rules_d;
 use crate::kinds::effective::Effective;
 use crate::observe::RULES_DIR;
@@ -19,6 +19,11 @@ pub fn after(facts: &Facts, plan: &Plan) -> Facts {
             Effect::File { path, after: Some(after), .. } => write(&mut later, path, after),
             Effect::File { path, after: None, .. } => {
                 later.files.insert(path.clone(), Fact::Absent);
+            }
+            Effect::Container { id, after, .. } => {
+                if let Fact::Known(containers) = &mut later.containers {
+                    containers.iter_mut().filter(|container| container.id == *id).for_each(|container| limit(container, after));
+                }
             }
             Effect::AuditKernel { add, remove } => {
                 if let Fact::Known(kernel) = &mut later.audit.kernel {
@@ -46,6 +51,31 @@ pub fn with_file(facts: &Facts, path: &str, image: &FileImage) -> Facts {
     let mut later = facts.clone();
     write(&mut later, path, image);
     later
+}
+
+/// A container with these limits; the kernel follows.
+fn limit(container: &mut ContainerFacts, limits: &ContainerLimits) {
+    let set = |own: &mut i64, value: Option<i64>| *own = value.unwrap_or(*own);
+    let made = &mut container.made;
+    set(&mut made.memory, limits.memory);
+    set(&mut made.memory_swap, limits.memory_swap);
+    set(&mut made.cpu_quota, limits.cpu_quota);
+    set(&mut made.cpu_period, limits.cpu_period);
+    set(&mut made.cpu_shares, limits.cpu_shares);
+    set(&mut made.pids_limit, limits.pids_limit);
+    set(&mut made.blkio_weight, limits.blkio_weight);
+    if let Some(restart) = &limits.restart {
+        (made.restart, made.max_retries) = (restart.name.clone(), restart.max_retries);
+    }
+    if let Fact::Known(kernel) = &mut container.kernel {
+        let cpu = limits.cpu_quota.zip(limits.cpu_period).map(|(quota, period)| quota.saturating_mul(1000) / period.max(1));
+        let group = &mut kernel.cgroup;
+        for (own, value) in [(&mut group.memory, limits.memory), (&mut group.pids, limits.pids_limit), (&mut group.cpu, cpu)] {
+            if let (Some(own), Some(value)) = (own, value) {
+                own.max = Some(value);
+            }
+        }
+    }
 }
 
 fn write(facts: &mut Facts, path: &str, image: &FileImage) {

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use crate::baseline::Baseline;
 use crate::baseline::control::{ImageRule, Place, SocketOf, Want};
 use crate::error::Result;
-use crate::fact::{Fact, Facts, ServiceManager, SwarmFacts, UnitFacts};
+use crate::fact::{ContainerFacts, Fact, Facts, ServiceManager, SwarmFacts, UnitFacts};
 use crate::formats::{exec_start, rules_d, unit_file, unit_path};
 use crate::host::Host;
 use crate::host::fs::Want as Look;
-use crate::host::process;
+use crate::host::{docker, process};
 use crate::kinds::effective::{self, DEFAULT_CONFIG_FILE, Effective, INIT_SCRIPT, SERVICE, SOCKET};
 use crate::kinds::place::{self, Resolved};
 use crate::kinds::socket::CONTAINERD_CONFIG;
@@ -306,6 +306,67 @@ impl<'h> Observer<'h> {
         let (effective, facts) = self.effective();
         let path = format!("{}/{}", effective.data_root(facts), daemon::SWARM_STATE);
         self.stat(&path);
+    }
+
+    /// Lists and inspects all containers, unless nobody runs who could: connecting to systemd's socket would start Docker.
+    pub fn containers(&mut self) {
+        if self.facts.containers == Fact::default() {
+            self.facts.containers = match &self.facts.daemon.process {
+                Fact::Absent => Fact::Absent,
+                daemon => self.host.containers(daemon),
+            };
+        }
+    }
+
+    fn each_container(&mut self) -> &mut [ContainerFacts] {
+        match &mut self.facts.containers {
+            Fact::Known(containers) => containers,
+            Fact::Absent | Fact::Unknown(_) => &mut [],
+        }
+    }
+
+    /// Looks at what is mounted into containers from the host.
+    pub fn sources_of_mounts(&mut self) {
+        let mounts = self.each_container().iter().flat_map(|container| &container.mounts);
+        let mut sources: Vec<String> = mounts.filter(|mount| mount.kind == "bind").map(|mount| mount.source.clone()).collect();
+        sources.sort();
+        sources.dedup();
+        sources.iter().for_each(|source| self.stat(source));
+    }
+
+    /// Asks what the image names of containers stand for now.
+    pub fn images_of_containers(&mut self) {
+        let Ok(engine) = self.host.engine(docker::TIMEOUT) else { return };
+        let mut names: Vec<String> =
+            self.each_container().iter().map(|one| one.image.clone()).filter(|name| !name.is_empty()).collect();
+        names.sort();
+        names.dedup();
+        let now = engine.image_ids(names);
+        for container in self.each_container() {
+            container.image_now = match now.get(&container.image) {
+                Some(Some(Ok(id))) => Fact::Known(id.clone()),
+                Some(Some(Err(why))) => Fact::Unknown(why.clone()),
+                Some(None) => Fact::Absent,
+                None => Fact::Unknown("the engine names no image".into()),
+            };
+        }
+    }
+
+    /// Asks about the exec instances of containers.
+    pub fn execs(&mut self) {
+        let Ok(engine) = self.host.engine(docker::TIMEOUT) else { return };
+        if self.each_container().iter().all(|container| container.execs != Fact::default()) {
+            return;
+        }
+        let ids = self.each_container().iter().flat_map(|container| container.exec_ids.clone()).collect();
+        let seen = engine.execs(ids);
+        for container in self.each_container() {
+            let own = container.exec_ids.iter().filter_map(|id| seen.get(id).cloned());
+            container.execs = match own.collect::<Result<Vec<_>, _>>() {
+                Ok(execs) => Fact::Known(execs),
+                Err(why) => Fact::Unknown(why),
+            };
+        }
     }
 
     /// The swarm, where this node is in one.

@@ -2,10 +2,11 @@
 
 use jiff::Timestamp;
 
+use crate::apply::container;
 use crate::apply::journal::{self, Record};
 use crate::apply::transaction::after_state;
 use crate::apply::writer::Writer;
-use crate::change::{Change, Effect, FileImage};
+use crate::change::{Change, ContainerLimits, Effect, FileImage};
 use crate::error::{Error, Result};
 use crate::fact::{Fact, FileKind, KernelAudit};
 use crate::file_state::{FileState, Standing};
@@ -183,7 +184,7 @@ pub struct Conflict {
     pub left_alone: bool,
 }
 
-/// Works out how to undo a transaction on the host as it is now. With `force` also what someone changed since goes back.
+/// Works out how to undo a transaction on the host as it is now; `containers` tells the limits that a container has. With `force` also what someone changed since goes back.
 ///
 /// # Errors
 /// When a file can't be read.
@@ -191,6 +192,7 @@ pub fn reverse(
     root: &Root,
     transaction: &Transaction,
     kernel: &Fact<KernelAudit>,
+    containers: &dyn Fn(&str, &ContainerLimits) -> Result<Option<ContainerLimits>>,
     force: bool,
     hostname: &str,
 ) -> Result<Reverse> {
@@ -209,6 +211,21 @@ pub fn reverse(
                     continue;
                 }
                 Effect::AuditKernel { add: back, remove: gone }
+            }
+            Effect::Container { id, target, before, after } => {
+                // One that is gone took its limits with it.
+                let Some(found) = containers(id, after)? else { continue };
+                if container::alike(&found, before) {
+                    continue;
+                }
+                if !container::alike(&found, after) {
+                    let how = format!("it has {}", found.lines().join(", "));
+                    conflicts.push(Conflict { target: target.clone(), how, left_alone: !force });
+                    if !force {
+                        continue;
+                    }
+                }
+                Effect::Container { id: id.clone(), target: target.clone(), before: found, after: before.clone() }
             }
             Effect::File { path, after, .. } => {
                 let before = transaction.original(&change.id);
@@ -239,6 +256,7 @@ pub fn reverse(
         };
         let id = format!("c{}", changes.len() + 1);
         let summary = match &effect {
+            Effect::Container { after, .. } => format!("put back {}", after.lines().join(", ")),
             Effect::File { after: None, .. } => "remove what harden put there".into(),
             Effect::File { .. } => format!("put back as it was before ({})", change.summary),
             Effect::AuditKernel { remove, .. } => format!("remove {} that harden added", plan::count(remove.len(), "rule")),

@@ -3,6 +3,7 @@
 pub mod activate;
 pub mod audit;
 pub mod canary;
+pub mod container;
 pub mod history;
 pub mod journal;
 mod metadata;

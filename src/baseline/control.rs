@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use super::wants::{
-    AttestWant, ContainerWant, Given, HostWant, ImageRule, ImageWant, LintLevel, Policy, ScanSeverity, Size, SwarmRule,
-    SwarmWant, SysctlWant,
+    AttestWant, ContainerCondition, ContainerFix, ContainerProperty, ContainerWant, Given, HostWant, ImageRule, ImageWant,
+    LintLevel, Policy, Recreate, ScanSeverity, Selector, Size, SwarmRule, SwarmWant, SysctlWant, Update,
 };
 use crate::expect::Expect;
 
@@ -127,7 +127,7 @@ pub enum Want {
     /// A property of the machine.
     Host(HostWant),
     /// Properties of containers.
-    Container(ContainerWant),
+    Container(Box<ContainerWant>),
     /// Properties of images, or of a Dockerfile.
     Image(ImageWant),
     /// A property of the swarm.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::control::{Area, Control, KeyFix, KeyWant, Want};
+use super::control::{Area, ContainerProperty, ContainerWant, Control, KeyFix, KeyWant, Want};
 use super::variable::{all_references, is_word};
 use crate::expect::Expect;
 
@@ -58,8 +58,25 @@ fn want_mistakes(want: &Want) -> Vec<String> {
         Want::Image(want) if want.given() != want.rule.takes() => {
             vec![format!("its rule takes {:?}, the row gives {:?}", want.rule.takes(), want.given())]
         }
-        Want::Sysctl(_) | Want::Host(_) | Want::Container(_) | Want::Image(_) | Want::Swarm(_) | Want::Attest(_) => Vec::new(),
+        Want::Container(want) => container_mistakes(want),
+        Want::Sysctl(_) | Want::Host(_) | Want::Image(_) | Want::Swarm(_) | Want::Attest(_) => Vec::new(),
     }
+}
+
+fn container_mistakes(want: &ContainerWant) -> Vec<String> {
+    let nothing = want.expect == Expect::default() && want.no_more_than.is_none();
+    let all = matches!(want.property, ContainerProperty::Stopped | ContainerProperty::StoppedDays);
+    let mut found = Vec::new();
+    if nothing {
+        found.push("it expects nothing".into());
+    }
+    if want.wanted.trim().is_empty() {
+        found.push("`wanted` is empty".into());
+    }
+    if all && (want.no_more_than.is_none() || want.expect != Expect::default()) {
+        found.push("a count of containers has a bound, no_more_than, and nothing else".into());
+    }
+    found
 }
 
 fn key_mistakes(key: &KeyWant) -> Vec<String> {

@@ -4,7 +4,7 @@ use std::io::{IsTerminal, Write};
 use std::path::Path;
 
 use crate::apply::state_dir::StateDir;
-use crate::apply::{recover, transaction, validate};
+use crate::apply::{container, recover, transaction, validate};
 use crate::assess::{self, Assessment, Limits};
 use crate::baseline::Baseline;
 use crate::baseline::control::{Area, Risk};
@@ -152,6 +152,13 @@ fn read_plan(file: &Path) -> Result<Plan> {
 fn changed_since(host: &Host, plan: &Plan) -> Result<Vec<Error>> {
     let mut errors = Vec::new();
     for change in &plan.changes {
+        if let Effect::Container { id, target, before, .. } = &change.effect {
+            let found = container::now(host, id, before)?;
+            if let Some(how) = container::difference(before, found.as_ref()) {
+                let error = Error::failure(format!("it is not as the plan saw it: {how}; nothing was changed"));
+                errors.push(error.at(target).help("make a new plan: harden plan -o PLAN"));
+            }
+        }
         let Effect::File { path, before, .. } = &change.effect else { continue };
         if let Some(how) = transaction::difference(before.as_ref(), host.root.state(path)?.as_ref()) {
             let error = Error::failure(format!("it is not as the plan saw it: {how}; nothing was changed"));

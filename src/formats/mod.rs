@@ -20,6 +20,7 @@ pub mod json_text;
 pub mod mask;
 pub mod rules_d;
 pub mod shell;
+pub mod size;
 pub mod specifier;
 pub mod token;
 pub mod unit_file;

@@ -8,6 +8,8 @@
 //! [`MAX_BODY`] long, and what cannot be understood is [`Fact::Unknown`].
 
 mod body;
+mod containers;
+pub(crate) mod inspect;
 mod swarm;
 
 use std::collections::BTreeMap;
@@ -142,6 +144,11 @@ impl Engine {
     /// first that dockerd runs ([`crate::host::process::dockerd`]).
     pub fn new(endpoint: Endpoint, timeout: Duration) -> Engine {
         Engine { endpoint, timeout, max_body: MAX_BODY }
+    }
+
+    /// Where it asks.
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
     }
 
     /// Asks for everything that harden wants to know. Also the call for waiting until a reload has taken effect.

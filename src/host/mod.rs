@@ -4,6 +4,7 @@ pub mod accounts;
 pub(crate) mod advice;
 pub mod audit;
 pub mod build;
+pub mod container;
 pub mod docker;
 pub mod exec;
 pub mod fs;
@@ -24,7 +25,9 @@ use std::time::Duration;
 
 use crate::apply::journal;
 use crate::error::{Error, Result};
-use crate::fact::{ApiFacts, ClusterFacts, Content, Fact, Facts, HostFacts, KernelAudit, ProcessFact, ServiceManager};
+use crate::fact::{
+    ApiFacts, ClusterFacts, ContainerFacts, Content, Fact, Facts, HostFacts, KernelAudit, ProcessFact, ServiceManager,
+};
 use accounts::Accounts;
 use docker::{Answer, Endpoint, Engine, Pending};
 use fs::{Root, Want};
@@ -199,6 +202,26 @@ impl Host {
     /// When the daemon does not answer.
     pub fn running_containers(&self) -> Result<BTreeMap<String, i64>> {
         self.engine(docker::TIMEOUT)?.running_containers()
+    }
+
+    /// All containers, with the kernel's truth about those that run; see [`Engine::containers`].
+    pub fn containers(&self, daemon: &Fact<ProcessFact>) -> Fact<Vec<ContainerFacts>> {
+        let seen = match self.endpoint() {
+            None => Fact::Absent,
+            Some(Ok(endpoint)) => Engine::new(endpoint, docker::TIMEOUT).containers(),
+            Some(Err(why)) => Fact::Unknown(why),
+        };
+        let seen = match seen {
+            Fact::Known(seen) => seen,
+            Fact::Absent => return Fact::Absent,
+            Fact::Unknown(why) => return Fact::Unknown(why),
+        };
+        let side = container::HostSide::new(daemon.known().map(|process| process.pid));
+        let with_kernel = |(facts, pid): (ContainerFacts, i64)| {
+            let kernel = if pid > 0 { side.container(&facts.id, pid) } else { Fact::Absent };
+            ContainerFacts { kernel, ..facts }
+        };
+        Fact::Known(seen.into_iter().map(with_kernel).collect())
     }
 
     /// Whether the daemon answers.

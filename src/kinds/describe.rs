@@ -1,6 +1,6 @@
 //! What a control wants, how it is observed and how it is fixed, in words: for `harden explain`.
 
-use crate::baseline::control::{AuditState, KeyFix, SocketOf, Want};
+use crate::baseline::control::{AuditState, ContainerFix, KeyFix, SocketOf, Want};
 use crate::expect::plain;
 use crate::kinds::{attest, container, host, image, swarm, sysctl};
 
@@ -154,7 +154,7 @@ pub fn how(want: &Want) -> How {
         // These kinds say it in words only.
         Want::Sysctl(_) => fixed(of_kind(want).fix.contains("set it in")),
         Want::Host(_) => fixed(!["", "by hand"].contains(&of_kind(want).fix.get(..7).unwrap_or_default())),
-        Want::Container(_) if of_kind(want).fix.contains("goes on running") => How::Live,
+        Want::Container(want) if matches!(want.fix, ContainerFix::Update(_)) => How::Live,
         Want::Container(_) => How::Manual,
     }
 }

@@ -15,7 +15,7 @@ use crate::formats::unit_file::{self, Setting};
 use crate::kinds::effective::ConfigFile;
 use crate::kinds::{Context, flags, next_start};
 use crate::plan::count;
-use crate::plan::draft::{Draft, summary};
+use crate::plan::draft::{ContainerDraft, Containers, Draft, summary};
 use crate::reach;
 
 /// Mode of a daemon.json or a drop-in that harden creates.
@@ -222,6 +222,16 @@ impl Folding<'_, '_, '_> {
         let (rules, verdicts): (Vec<_>, Vec<_>) = kernel.into_iter().unzip();
         let summary = format!("add {} to the kernel's list; nothing is removed", count(rules.len(), "rule"));
         self.push(summary, Effect::AuditKernel { add: rules, remove: Vec::new() }, &verdicts);
+    }
+
+    /// One update a container, by name: the order in which people look for them.
+    pub fn containers(&mut self, drafts: Containers) {
+        let mut drafts: Vec<_> = drafts.into_iter().collect();
+        drafts.sort_by(|(_, a), (_, b)| a.target.cmp(&b.target));
+        for (id, ContainerDraft { target, before, after, verdicts }) in drafts {
+            let summary = format!("set {}", after.lines().join(", "));
+            self.push(summary, Effect::Container { id, target, before, after }, &verdicts);
+        }
     }
 
     fn push(&mut self, summary: String, effect: Effect, verdicts: &[usize]) {

@@ -20,7 +20,7 @@ use crate::formats::audit_rule::Rule;
 use crate::kinds::{Context, daemon_config};
 use crate::reach;
 use crate::report::BaselineRef;
-use draft::Draft;
+use draft::Drafts;
 use folding::Folding;
 
 /// Format of a saved plan.
@@ -137,7 +137,7 @@ pub fn fold(
     baseline: BaselineRef,
     created: String,
 ) -> Result<Folded> {
-    let mut drafts: BTreeMap<String, Draft> = BTreeMap::new();
+    let mut drafts = Drafts::default();
     let mut kernel: Vec<(Rule, usize)> = Vec::new();
     let mut actions: BTreeMap<Action, Vec<usize>> = BTreeMap::new();
     for &index in chosen {
@@ -147,6 +147,7 @@ pub fn fold(
         }
     }
 
+    let Drafts { files: drafts, containers } = drafts;
     let mut folding = Folding {
         verdicts,
         context,
@@ -182,6 +183,7 @@ pub fn fold(
         withheld.push(Withheld { target: context.facts.daemon.config_file.clone(), reason });
     }
     folding.kernel_rules(kernel);
+    folding.containers(containers);
     let activations = folding.activations(&actions);
 
     let Folding { changes, changes_of, withheld_of, .. } = folding;

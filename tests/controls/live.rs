@@ -70,6 +70,7 @@ static GREEN: LazyLock<Facts> = LazyLock::new(|| {
         bridge_icc: Some(false),
     });
     facts.daemon.config_at_start = Fact::Absent;
+    crate::container::add_to(&mut facts);
     let rule = |(path, dir, perms): (&str, bool, &str)| our_watch(path, dir, perms.parse().expect("perms"), "docker");
     facts.audit.kernel =
         Fact::Known(KernelAudit { enabled: 1, daemon_pid: 512, rules: KERNEL_RULES.into_iter().map(rule).collect() });
@@ -846,6 +847,7 @@ fn still_open(case: &Live, facts: &mut Facts, assessment: &Assessment) -> Result
     }
     for change in &assessment.plan.changes {
         match &change.effect {
+            Effect::Container { .. } => {}
             Effect::AuditKernel { add, .. } => kernel(facts).rules.extend(add.iter().cloned()),
             Effect::File { path, after: Some(after), .. } => {
                 let like = file(facts, "/etc/audit/rules.d/docker.rules").clone();

@@ -8,7 +8,7 @@ mod swarm;
 mod sysctl;
 
 pub use attest::AttestWant;
-pub use container::ContainerWant;
+pub use container::{ContainerCondition, ContainerFix, ContainerProperty, ContainerWant, Recreate, Selector, Update};
 pub use host::HostWant;
 pub use image::{Given, ImageRule, ImageWant, LintLevel, Policy, ScanSeverity, Size};
 pub use swarm::{SwarmRule, SwarmWant};
