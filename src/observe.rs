@@ -1,5 +1,7 @@
 //! Observing: fills [`Facts`] for a baseline. It only reads, and looks at each thing once, however many controls ask.
 
+mod layout;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -120,11 +122,19 @@ impl<'h> Observer<'h> {
     /// Resolves a place, looking at what that needs.
     pub fn resolve(&mut self, place: &Place) -> Vec<String> {
         match place {
-            Place::Pattern(pattern) if !self.facts.globs.contains_key(pattern) => {
-                let matches = self.host.root.glob(pattern);
-                self.facts.globs.insert(pattern.clone(), matches);
+            Place::Pattern(pattern) => {
+                if let Ok(pattern) = kinds::layout::path(pattern, &self.facts)
+                    && !self.facts.globs.contains_key(&pattern)
+                {
+                    let matches = self.host.root.glob(&pattern);
+                    self.facts.globs.insert(pattern, matches);
+                }
             }
-            Place::Unit(name) | Place::UnitParts(name) => self.unit(name),
+            Place::Unit(name) | Place::UnitParts(name) => {
+                if let Ok(name) = kinds::layout::unit(name, &self.facts) {
+                    self.unit(name);
+                }
+            }
             Place::DockerSocket => self.unit(SOCKET),
             _ => {}
         }
@@ -163,9 +173,18 @@ impl<'h> Observer<'h> {
     }
 
     fn find_unit(&mut self, name: &str) -> Fact<UnitFacts> {
-        let mut fragment = None;
         let dirs = self.unit_dirs();
-        for path in unit_path::fragments(&dirs, name) {
+        self.find_unit_in(name, &dirs, |observer| observer.drop_ins(&dirs, name))
+    }
+
+    fn find_unit_in(
+        &mut self,
+        name: &str,
+        dirs: &[&str],
+        drop_ins: impl FnOnce(&mut Self) -> Result<Listing, String>,
+    ) -> Fact<UnitFacts> {
+        let mut fragment = None;
+        for path in unit_path::fragments(dirs, name) {
             match self.read(&path) {
                 Some(b"") => return Fact::Absent,
                 Some(_) => {
@@ -183,7 +202,7 @@ impl<'h> Observer<'h> {
             }
         }
         let Some(fragment) = fragment else { return Fact::Absent };
-        let listing = match self.drop_ins(&dirs, name) {
+        let listing = match drop_ins(self) {
             Ok(listing) => listing,
             Err(why) => return Fact::Unknown(why),
         };
@@ -323,13 +342,17 @@ impl<'h> Observer<'h> {
         }
         // With docker.socket systemd may be the one who listens, whatever the flags say: a connection would start Docker.
         self.unit(SOCKET);
-        let activated = self.effective().0.socket_activated() || !matches!(self.facts.units.get(SOCKET), Some(Fact::Absent));
+        let activated = self.effective().0.socket_activated()
+            || !matches!(self.facts.units.get(SOCKET), Some(Fact::Absent))
+            || self.socket_of_others().is_some();
         let daemon = self.host.find_dockerd(pidfile.as_deref(), activated);
         let pending = self.host.ask_engine(&daemon);
         self.facts.daemon.process = daemon;
         self.effective = None;
+        self.layout_of_process();
         let running_config = self.effective().0.running.as_ref().map(|flags| flags.config_file.clone());
         let config = running_config.unwrap_or(unit_config);
+        let config = config.or_else(|| kinds::layout::config_file(&self.facts.daemon.layout.kind).ok());
         let config = config.unwrap_or_else(|| DEFAULT_CONFIG_FILE.into());
         if !config.starts_with('/') {
             let why = format!("dockerd was started with the relative path --config-file {config}; give it an absolute one");
@@ -338,7 +361,9 @@ impl<'h> Observer<'h> {
         self.read(&config);
         self.facts.daemon.config_file = config;
         self.facts.daemon.installed = self.docker_installed();
-        (self.facts.daemon.api, self.facts.daemon.version) = pending.wait();
+        let answer = pending.wait();
+        (self.facts.daemon.api, self.facts.daemon.version) = (answer.api, answer.version);
+        self.layout_of_answer(answer.product, self.host.endpoint_is_given());
         if let Some(version) = &self.host.docker_version {
             self.facts.daemon.version = Fact::Known(version.clone());
         }
@@ -352,7 +377,10 @@ impl<'h> Observer<'h> {
             Fact::Known(process) => return Fact::Known(process.exe.clone()),
             Fact::Unknown(_) | Fact::Absent => {}
         }
-        if let Some(Fact::Known(unit)) = self.facts.units.get(SERVICE) {
+        if let Some(Fact::Known(unit)) = [SERVICE, kinds::layout::SNAP_SERVICE]
+            .iter()
+            .find_map(|name| self.facts.units.get(*name).filter(|unit| unit.known().is_some()))
+        {
             return Fact::Known(unit.fragment.clone());
         }
         let mut doubt = None;
@@ -439,7 +467,13 @@ impl<'h> Observer<'h> {
             Want::Socket(want) if want.of == SocketOf::Docker => Some(drop_in_path(SOCKET)),
             Want::Socket(_) => Some(CONTAINERD_CONFIG.into()),
             Want::DaemonConfig(_) | Want::File(_) | Want::AuditState(_) => None,
-            Want::Sysctl(_) | Want::Host(_) | Want::Container(_) | Want::Image(_) | Want::Swarm(_) | Want::Attest(_) => None,
+            Want::Sysctl(_)
+            | Want::Host(_)
+            | Want::Container(_)
+            | Want::Image(_)
+            | Want::Swarm(_)
+            | Want::Attest(_)
+            | Want::Rootless(_) => None,
         }
     }
 }

@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use super::wants::{
-    AttestWant, ContainerWant, Given, HostWant, ImageRule, ImageWant, LintLevel, Policy, ScanSeverity, Size, SwarmRule,
-    SwarmWant, SysctlWant,
+    AttestWant, ContainerWant, Given, HostWant, ImageRule, ImageWant, LintLevel, Policy, RootlessWant, ScanSeverity, Size,
+    SwarmRule, SwarmWant, SysctlWant,
 };
 use crate::expect::Expect;
 
@@ -134,6 +134,8 @@ pub enum Want {
     Swarm(SwarmWant),
     /// What only a person can tell.
     Attest(AttestWant),
+    /// dockerd without root's rights.
+    Rootless(RootlessWant),
 }
 
 /// Values of daemon.json keys; one finding a key.

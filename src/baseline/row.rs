@@ -58,7 +58,13 @@ fn want_mistakes(want: &Want) -> Vec<String> {
         Want::Image(want) if want.given() != want.rule.takes() => {
             vec![format!("its rule takes {:?}, the row gives {:?}", want.rule.takes(), want.given())]
         }
-        Want::Sysctl(_) | Want::Host(_) | Want::Container(_) | Want::Image(_) | Want::Swarm(_) | Want::Attest(_) => Vec::new(),
+        Want::Sysctl(_)
+        | Want::Host(_)
+        | Want::Container(_)
+        | Want::Image(_)
+        | Want::Swarm(_)
+        | Want::Attest(_)
+        | Want::Rootless(_) => Vec::new(),
     }
 }
 

@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use crate::apply::journal;
 use crate::error::Result;
-use crate::fact::{ApiFacts, ClusterFacts, Content, Fact, Facts, HostFacts, KernelAudit, ProcessFact, ServiceManager};
+use crate::fact::{ClusterFacts, Content, Fact, Facts, HostFacts, KernelAudit, ProcessFact, ServiceManager};
 use accounts::Accounts;
 use docker::{Answer, Endpoint, Engine, Pending};
 use fs::{Root, Want};
@@ -121,9 +121,17 @@ impl Host {
     /// Asks the engine on a thread of its own, if its daemon runs.
     pub fn ask_engine(&self, daemon: &Fact<ProcessFact>) -> EngineAnswer {
         match (&self.endpoint, daemon) {
-            (Some((endpoint, _)), Fact::Known(_) | Fact::Unknown(_)) => EngineAnswer(Some(docker::spawn(endpoint.clone()))),
+            // Where the user named the socket, somebody answers there perhaps whose process is not here.
+            (Some((endpoint, given)), daemon) if *given || !daemon.is_absent() => {
+                EngineAnswer(Some(docker::spawn(endpoint.clone())))
+            }
             _ => EngineAnswer(None),
         }
+    }
+
+    /// Whether the user said where the engine is.
+    pub fn endpoint_is_given(&self) -> bool {
+        matches!(self.endpoint, Some((_, true)))
     }
 
     /// Asks a daemon that is known to run, and waits for the answer.
@@ -197,12 +205,13 @@ impl Host {
 pub struct EngineAnswer(Option<Pending>);
 
 impl EngineAnswer {
-    /// Waits for the answer: what the API says, and the engine's version.
-    pub fn wait(self) -> (Fact<ApiFacts>, Fact<String>) {
-        match self.0.map(Pending::wait) {
-            Some(Answer { api, version }) => (api, version),
-            None => (Fact::Absent, Fact::Unknown("no daemon runs that could be asked".into())),
-        }
+    /// Waits for the answer.
+    pub fn wait(self) -> Answer {
+        self.0.map(Pending::wait).unwrap_or_else(|| Answer {
+            api: Fact::Absent,
+            version: Fact::Unknown("no daemon runs that could be asked".into()),
+            product: None,
+        })
     }
 }
 

@@ -9,7 +9,7 @@ use crate::finding::{Outcome, Verdict};
 use crate::formats::daemon_json::{self, Document, Op};
 use crate::formats::{daemon_keys, mask};
 use crate::kinds::effective::{ConfigFile, Origin, SERVICE, Setting};
-use crate::kinds::{Context, docker_missing, not_applicable, prerequisites, unknown, verdict};
+use crate::kinds::{Context, docker_missing, layout, not_applicable, prerequisites, unknown, verdict};
 use crate::observe::Observer;
 
 /// The engine's note of being part of a swarm, beneath its data root.
@@ -294,6 +294,9 @@ pub fn containers_survive<'v, 'c: 'v>(fixed: impl Iterator<Item = &'v Verdict<'c
 
 /// How the user restarts dockerd where harden can't; `None` when it can.
 pub fn restart_by_hand(facts: &Facts) -> Option<String> {
+    if let Some(how) = layout::restart_by_hand(facts) {
+        return Some(how);
+    }
     let service = facts.daemon.process.known().and_then(|process| process.service.as_deref());
     let managed = facts.host.service_manager == ServiceManager::Systemd && service == Some(SERVICE);
     (!managed).then(|| format!("{SERVICE} did not start this dockerd: restart it the way it was started"))

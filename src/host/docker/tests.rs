@@ -308,7 +308,7 @@ fn nobody_listens() {
     let scratch = Scratch::new();
     let path = scratch.path().join("s");
     let engine = Engine::new(Endpoint::Unix(path.clone()), PATIENCE);
-    let expected = Answer { api: Fact::Absent, version: Fact::Unknown(format!("no daemon listens on {}", path.display())) };
+    let expected = Answer::of(Fact::Absent, Fact::Unknown(format!("no daemon listens on {}", path.display())));
     assert_eq!(engine.ask(), expected, "no socket");
     drop(UnixListener::bind(&path).unwrap());
     assert_eq!(engine.ask(), expected, "a socket left behind");
