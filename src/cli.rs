@@ -92,6 +92,13 @@ pub enum Command {
         /// Record what was seen (readable for its owner only: it holds configuration files as they are).
         #[arg(long, value_name = "FILE")]
         save_facts: Option<PathBuf>,
+        /// Judge a Dockerfile (or the directory of one, or - for standard input) and its build context instead of this host, by
+        /// image-build unless -b says otherwise (repeatable). Needs neither root nor a daemon.
+        #[arg(long, value_name = "PATH", conflicts_with_all = ["root", "facts"])]
+        dockerfile: Vec<PathBuf>,
+        /// The directory that the Dockerfile is built from; without it, the one that it lies in.
+        #[arg(long, value_name = "DIR", requires = "dockerfile")]
+        context: Option<PathBuf>,
     },
     /// Assess, and print the plan with its diffs; -o saves it.
     Plan,

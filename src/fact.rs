@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-pub use build::BuildFacts;
+pub use build::{BuildFacts, ContextFact, DockerfileFact, IgnoreFact};
 pub use container::ContainerFacts;
 pub use image::ImageFacts;
 pub use layout::{Layout, LayoutFacts, RootlessFacts};

@@ -3,10 +3,10 @@
 mod layout;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::baseline::Baseline;
-use crate::baseline::control::{Place, SocketOf, Want};
+use crate::baseline::control::{ImageRule, Place, SocketOf, Want};
 use crate::error::Result;
 use crate::fact::{Fact, Facts, SwarmFacts, UnitFacts};
 use crate::formats::{exec_start, rules_d, unit_file, unit_path};
@@ -67,6 +67,17 @@ pub fn observe_after(host: &Host, facts: Facts, plan: &Plan) -> Facts {
     let mut observer = Observer { facts, ..Observer::new(host) };
     prerequisites::observe_after(&mut observer, plan);
     observer.facts
+}
+
+/// Looks at Dockerfiles and their build contexts, and at nothing of the host.
+pub fn observe_build(dockerfiles: &[PathBuf], context: Option<&Path>, baseline: &Baseline) -> Result<Facts> {
+    let unwanted = baseline.controls.iter().filter_map(|control| match &control.want {
+        Want::Image(want) if want.rule == ImageRule::Dockerignore => Some(want.look_for.as_slice()),
+        _ => None,
+    });
+    let unwanted: Vec<String> = unwanted.flatten().cloned().collect();
+    let build = crate::host::build::read(dockerfiles, context, &unwanted)?;
+    Ok(Facts { schema: SCHEMA.into(), build: Some(build), ..Facts::default() })
 }
 
 /// What was looked at so far, and the way to look further.

@@ -38,6 +38,8 @@ use crate::error::{Error, Result};
 
 /// The baseline that counts where none is named.
 pub const DEFAULT: &str = "essential";
+/// The baseline that Dockerfiles are judged by where none is named.
+pub const OF_DOCKERFILES: &str = "image-build";
 
 /// The names of the built-in baselines, parents first.
 pub fn builtin_names() -> impl Iterator<Item = &'static str> {

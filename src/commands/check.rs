@@ -1,13 +1,15 @@
 //! `harden check`, and the review that every dry run prints.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::assess::{self, Assessment, Limits};
-use crate::baseline::Baseline;
+use crate::baseline::control::Want;
+use crate::baseline::{Baseline, OF_DOCKERFILES};
 use crate::cli::{Common, Format};
 use crate::commands::{Ending, load_baseline, open_host, output};
 use crate::error::{Error, Result};
 use crate::fact::Facts;
+use crate::kinds::build;
 use crate::observe;
 use crate::render::text::{Part, Tense};
 
@@ -16,7 +18,13 @@ pub fn run(common: &Common, facts: Option<&Path>, save_facts: Option<&Path>) -> 
     let baseline = load_baseline(common)?;
     let recorded_elsewhere = facts.is_some();
     let facts = match facts {
-        Some(file) => recorded(file)?,
+        Some(file) => {
+            let facts = recorded(file)?;
+            if facts.build.is_some() {
+                return judge_build(common, baseline, &facts);
+            }
+            facts
+        }
         None => observe::observe(&open_host(common)?, &baseline)?,
     };
     if let Some(file) = save_facts {
@@ -31,6 +39,28 @@ pub fn run(common: &Common, facts: Option<&Path>, save_facts: Option<&Path>) -> 
         }
         _ => finish(common, &baseline, &facts),
     }
+}
+
+/// Assesses Dockerfiles and their build contexts by the controls of images; the host is not looked at.
+pub fn dockerfiles(common: &Common, files: &[PathBuf], context: Option<&Path>, save_facts: Option<&Path>) -> Result<Ending> {
+    let baseline = load_baseline(common)?;
+    let facts = observe::observe_build(files, context, &baseline)?;
+    if let Some(file) = save_facts {
+        save(&facts, file)?;
+    }
+    judge_build(common, baseline, &facts)
+}
+
+/// What the files themselves waive counts as if the baseline did.
+fn judge_build(common: &Common, mut baseline: Baseline, facts: &Facts) -> Result<Ending> {
+    baseline.controls.retain(|control| matches!(control.want, Want::Image(_)));
+    if baseline.controls.is_empty() {
+        let error = Error::usage(format!("the baseline {} has no control of images", baseline.name));
+        return Err(error.help(format!("judge Dockerfiles with -b {OF_DOCKERFILES}")));
+    }
+    let files = facts.build.iter().flat_map(|build| &build.files);
+    baseline.waivers.extend(files.flat_map(|file| build::waivers(&build::Build::of(file))));
+    finish(common, &baseline, facts)
 }
 
 /// The whole review, without asking anything.

@@ -37,7 +37,13 @@ pub enum Ending {
 }
 
 /// Runs one command and returns the exit status. Errors are printed here, once.
-pub fn run(cli: Cli) -> u8 {
+pub fn run(mut cli: Cli) -> u8 {
+    if let Some(Command::Check { dockerfile, .. }) = &cli.command
+        && !dockerfile.is_empty()
+        && cli.common.baseline.is_none()
+    {
+        cli.common.baseline = Some(crate::baseline::OF_DOCKERFILES.into());
+    }
     let common = cli.common.clone();
     match dispatch(cli) {
         Ok(Ending::Done) => 0,
@@ -60,7 +66,10 @@ fn dispatch(cli: Cli) -> Result<Ending> {
     match cli.command {
         None if cli.dry_run => interactive::dry_run(common),
         None => interactive::run(common),
-        Some(Command::Check { facts, save_facts }) => check::run(common, facts.as_deref(), save_facts.as_deref()),
+        Some(Command::Check { dockerfile, context, save_facts, .. }) if !dockerfile.is_empty() => {
+            check::dockerfiles(common, &dockerfile, context.as_deref(), save_facts.as_deref())
+        }
+        Some(Command::Check { facts, save_facts, .. }) => check::run(common, facts.as_deref(), save_facts.as_deref()),
         Some(Command::Plan) => plan::run(common),
         Some(Command::Apply { plan: Some(plan), yes, .. }) => apply::saved(common, &plan, yes, cli.dry_run),
         Some(Command::Apply { plan: None, .. }) if cli.dry_run => check::review(common),

@@ -3,6 +3,7 @@
 pub mod accounts;
 pub(crate) mod advice;
 pub mod audit;
+pub mod build;
 pub mod docker;
 pub mod exec;
 pub mod fs;

@@ -42,17 +42,31 @@ pub struct Context<'f> {
     pub rules: watch::RulesOnDisk,
     /// The key that harden's own audit rules carry.
     pub audit_key: String,
+    /// The Dockerfiles that are judged instead of a host, read once.
+    pub builds: Vec<build::Build<'f>>,
 }
 
 impl<'f> Context<'f> {
     /// Works out what several kinds need.
     pub fn new(facts: &'f Facts, audit_key: &str) -> Self {
-        Self { facts, effective: Effective::of(facts), rules: watch::RulesOnDisk::of(facts), audit_key: audit_key.to_owned() }
+        Self {
+            facts,
+            effective: Effective::of(facts),
+            rules: watch::RulesOnDisk::of(facts),
+            audit_key: audit_key.to_owned(),
+            builds: facts.build.iter().flat_map(|build| &build.files).map(build::Build::of).collect(),
+        }
     }
 
     /// For what speaks of dockerd alone, while the audit rules are still to be looked at.
     pub fn of_daemon(facts: &'f Facts) -> Self {
-        Self { facts, effective: Effective::of(facts), rules: watch::RulesOnDisk::unread(), audit_key: String::new() }
+        Self {
+            facts,
+            effective: Effective::of(facts),
+            rules: watch::RulesOnDisk::unread(),
+            audit_key: String::new(),
+            builds: Vec::new(),
+        }
     }
 }
 

@@ -113,7 +113,7 @@ pub fn diff(diff: &str, view: &View, out: &mut dyn Write) -> io::Result<()> {
 pub fn review(report: &Report, view: &View, out: &mut dyn Write) -> io::Result<()> {
     let page = &mut Page::new(out, view.color, view.width);
     if !view.quiet {
-        if view.part != Part::Changes && !report.host.root.is_empty() {
+        if view.part != Part::Changes && (!report.host.root.is_empty() || !report.findings.is_empty()) {
             header(report, page)?;
         }
         if view.tense == Tense::Did {
@@ -157,6 +157,7 @@ fn header(report: &Report, page: &mut Page) -> io::Result<()> {
     let host = &report.host;
     let manager = if host.service_manager == "none" { "no service manager" } else { &host.service_manager };
     let about = match host.root.as_str() {
+        "" => String::new(),
         "/" => {
             let audit = audit(&host.audit).map(|audit| format!("; {audit}")).unwrap_or_default();
             format!(": {}{audit}; {manager}", docker(&host.docker))
@@ -164,7 +165,8 @@ fn header(report: &Report, page: &mut Page) -> io::Result<()> {
         _ if host.hostname.is_empty() => ": an image tree".into(),
         root => format!(": the image tree {root}"),
     };
-    page.item(0, span(FAINT, "Host"), LABEL, &[span(STRONG, name(report)), plain(about)])?;
+    let label = if host.root.is_empty() { "Build" } else { "Host" };
+    page.item(0, span(FAINT, label), LABEL, &[span(STRONG, name(report)), plain(about)])?;
     if report.baseline.name.is_empty() {
         return Ok(());
     }
@@ -173,9 +175,13 @@ fn header(report: &Report, page: &mut Page) -> io::Result<()> {
     page.item(0, span(FAINT, "Baseline"), LABEL, &[span(STRONG, &report.baseline.name), digest])
 }
 
-/// The host's name; an image tree without one goes by its path.
+/// The host's name; an image tree without one goes by its path, a Dockerfile by what it is.
 fn name(report: &Report) -> &str {
-    if report.host.hostname.is_empty() { &report.host.root } else { &report.host.hostname }
+    match (report.host.hostname.as_str(), report.host.root.as_str()) {
+        ("", "") => "Dockerfile",
+        ("", root) => root,
+        (hostname, _) => hostname,
+    }
 }
 
 fn docker(docker: &Docker) -> String {

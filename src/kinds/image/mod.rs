@@ -18,7 +18,7 @@ pub fn observe(_want: &ImageWant, _observer: &mut Observer) {}
 /// Verdicts of one control.
 pub fn judge<'c>(control: &'c Control, want: &ImageWant, context: &Context) -> Vec<Verdict<'c>> {
     match &context.facts.build {
-        Some(facts) => build::judge(control, want, facts, context),
+        Some(_) => build::judge(control, want, context),
         None => api::judge(control, want, context),
     }
 }

@@ -46,9 +46,21 @@ pub fn worst_first(findings: &[Finding]) -> Vec<&Finding> {
     let mut sorted: Vec<_> = findings.iter().collect();
     sorted.sort_by(|a, b| {
         let key = |finding: &'_ Finding| (finding.area, finding.status, std::cmp::Reverse(finding.severity));
-        key(a).cmp(&key(b)).then_with(|| a.control.cmp(&b.control)).then_with(|| a.target.cmp(&b.target))
+        key(a).cmp(&key(b)).then_with(|| a.control.cmp(&b.control)).then_with(|| place(&a.target).cmp(&place(&b.target)))
     });
     sorted
+}
+
+/// A target for sorting: lines and columns count as numbers.
+fn place(target: &str) -> (&str, u64, u64, &str) {
+    let (head, more) = target.split_once(" (").unwrap_or((target, ""));
+    let mut parts = head.rsplitn(3, ':');
+    let (column, line, path) = (parts.next(), parts.next(), parts.next());
+    let number = |text: Option<&str>| text.and_then(|text| text.parse().ok());
+    match (path, number(line), number(column)) {
+        (Some(path), Some(line), Some(column)) => (path, line, column, more),
+        _ => (target, 0, 0, ""),
+    }
 }
 
 /// Every area that has findings.
