@@ -60,6 +60,7 @@ static GREEN: LazyLock<Facts> = LazyLock::new(|| {
         storage_driver: Some("overlay2".into()),
         data_root: Some("/var/lib/docker".into()),
         swarm_state: Some("inactive".into()),
+        operating_system: Some("Debian GNU/Linux 12 (bookworm)".into()),
         containers_running: Some(0),
         insecure_registries: Some(Vec::new()),
         registry_mirrors: Some(Vec::new()),

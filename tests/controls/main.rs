@@ -6,6 +6,7 @@
 mod audit;
 mod daemon;
 mod file;
+mod layout;
 mod live;
 mod peers;
 mod socket;
@@ -41,6 +42,7 @@ fn the_tree_is_as_wanted() {
         .collect();
     // A tree has no kernel, and what is in /run is not there when rules load at boot.
     let of_a_running_host = [
+        layout::ROOTLESS,
         "audit-auditd-running",
         "audit-rules-persistent",
         "audit-watch-run-containerd",
@@ -60,8 +62,9 @@ fn every_control_has_its_cases() {
         .map(|case| case.control)
         .chain(live::LIVE.iter().map(|case| case.control))
         .chain(swarm::CASES.iter().map(|case| case.control))
+        .chain([layout::ROOTLESS])
         .collect();
-    let absent: BTreeSet<&str> = [audit::ABSENT, daemon::ABSENT, file::ABSENT, socket::ABSENT, swarm::ABSENT]
+    let absent: BTreeSet<&str> = [audit::ABSENT, daemon::ABSENT, file::ABSENT, layout::ABSENT, socket::ABSENT, swarm::ABSENT]
         .into_iter()
         .flatten()
         .map(|case| case.control)
@@ -84,6 +87,6 @@ fn fixed_by_hand_alone() {
     for (control, _) in cases.filter(|(_, findings)| findings.iter().any(table::Expected::is_automatic)) {
         by_hand.remove(control);
     }
-    let expected = ["audit-auditd-running", "daemon-config-valid", "daemon-storage-driver-supported"];
+    let expected = ["audit-auditd-running", "daemon-config-valid", layout::ROOTLESS, "daemon-storage-driver-supported"];
     assert_eq!(by_hand.into_iter().collect::<Vec<_>>(), expected);
 }
