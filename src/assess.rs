@@ -1,5 +1,7 @@
 //! Judging a host by a baseline: facts in; findings and plan out.
 
+use std::collections::HashSet;
+
 use crate::baseline::Baseline;
 use crate::baseline::control::Risk;
 use crate::change::{Action, Edit, Effect, FileImage};
@@ -8,7 +10,7 @@ use crate::fact::Facts;
 use crate::finding::{Finding, Fix, FixKind, Outcome, Status, Verdict};
 use crate::foresight;
 use crate::formats::audit_rule::Rule;
-use crate::formats::{mask, rules_d};
+use crate::formats::{exec_edit, mask, rules_d};
 use crate::kinds::restart::Restart;
 use crate::kinds::{self, Context, daemon};
 use crate::plan::{self, Folded, Plan};
@@ -123,7 +125,9 @@ fn look_ahead<'c>(
     let same = |one: &Verdict, other: &Verdict| one.control.id == other.control.id && one.target == other.target;
     let later = foresight::after(facts, plan);
     let mut news = judge(baseline, &Context::new(&later, audit_key));
-    news.retain(|new| fixable(new) && !verdicts.iter().any(|old| same(old, new) && fixable(old)));
+    let known: HashSet<(&str, &str)> =
+        verdicts.iter().filter(|old| fixable(old)).map(|old| (old.control.id.as_str(), old.target.as_str())).collect();
+    news.retain(|new| fixable(new) && !known.contains(&(new.control.id.as_str(), new.target.as_str())));
     for mut new in news.iter().cloned() {
         new.evidence.push("so it will be once the other changes are made".into());
         match verdicts.iter_mut().find(|old| same(old, &new)) {
@@ -151,7 +155,10 @@ fn risk(verdict: &Verdict, restart: &Restart) -> Risk {
 /// Whether fixing a finding restarts dockerd.
 fn restarts(verdict: &Verdict) -> bool {
     let restarts = |edit: &Edit| {
-        matches!(edit, Edit::DaemonKey { activation: Some(Action::DockerRestart), .. } | Edit::Activate(Action::DockerRestart))
+        let (Edit::DaemonKey { activation, .. } | Edit::DaemonFlag { activation, .. }) = edit else {
+            return *edit == Edit::Activate(Action::DockerRestart);
+        };
+        *activation == Some(Action::DockerRestart)
     };
     matches!(&verdict.outcome, Outcome::Fixable(edits) if edits.iter().any(restarts))
 }
@@ -302,7 +309,11 @@ fn shown(path: &str, content: &[u8]) -> String {
     let text = String::from_utf8_lossy(content);
     match path.rsplit('/').next().unwrap_or_default() {
         rules_d::OWN_FILE => text.into_owned(),
-        plan::DROP_IN | "config.toml" => text.split_inclusive('\n').map(mask::mask_text).collect(),
+        plan::DROP_IN => {
+            let line = |line| exec_edit::masked(line).unwrap_or_else(|| mask::mask_text(line));
+            text.split_inclusive('\n').map(line).collect()
+        }
+        "config.toml" => text.split_inclusive('\n').map(mask::mask_text).collect(),
         _ => mask::mask(&text),
     }
 }

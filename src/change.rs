@@ -24,6 +24,14 @@ pub enum Edit {
         /// What puts it in force; `None` when the running daemon has the value already.
         activation: Option<Action>,
     },
+    /// Do with the flags that docker.service gives dockerd what the edit would do with the key in daemon.json: harden's drop-in gets
+    /// a corrected `ExecStart=`.
+    DaemonFlag {
+        /// What to do with the flags of which key.
+        edit: daemon_json::Edit,
+        /// What puts it in force besides systemd's reload; `None` when the running daemon has the value already.
+        activation: Option<Action>,
+    },
     /// Set a member of a table in containerd's config.toml to a number.
     ContainerdKey {
         /// The configuration file.

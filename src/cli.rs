@@ -142,7 +142,7 @@ pub enum Command {
         /// Which one.
         #[arg(value_enum)]
         artifact: Artifact,
-        /// Fold it into this existing file.
+        /// Fold it into this existing file; of docker-service.conf, the docker.service that it corrects.
         #[arg(long, value_name = "FILE")]
         merge: Option<PathBuf>,
     },
@@ -330,6 +330,9 @@ pub enum Artifact {
     /// A drop-in for docker.socket.
     #[value(name = "docker-socket.conf")]
     DockerSocketConf,
+    /// A drop-in for docker.service: its ExecStart= with dockerd's flags corrected.
+    #[value(name = "docker-service.conf")]
+    DockerServiceConf,
 }
 
 /// Output formats.

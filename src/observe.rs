@@ -440,7 +440,7 @@ impl<'h> Observer<'h> {
     /// Files that a fix would write, and the directories above them: their present state is part of the plan.
     fn targets_of_fixes(&mut self, baseline: &Baseline) {
         let mut targets: Vec<String> =
-            baseline.controls.iter().filter_map(|control| self.target_of_fix(&control.want)).collect();
+            baseline.controls.iter().flat_map(|control| self.targets_of_fix(&control.want)).collect();
         targets.sort();
         targets.dedup();
         for target in targets {
@@ -470,21 +470,25 @@ impl<'h> Observer<'h> {
         Path::new(path).ancestors().skip(1).filter_map(Path::to_str).for_each(|dir| self.stat(dir));
     }
 
-    fn target_of_fix(&self, want: &Want) -> Option<String> {
+    fn targets_of_fix(&self, want: &Want) -> Vec<String> {
         match want {
-            Want::Daemon(_) => Some(self.facts.daemon.config_file.clone()),
-            Want::Watch(_) => self.facts.audit.installed.known().map(|_| format!("{RULES_DIR}/{}", rules_d::OWN_FILE)),
-            Want::Unit(want) => Some(drop_in_path(&want.unit)),
-            Want::Socket(want) if want.of == SocketOf::Docker => Some(drop_in_path(SOCKET)),
-            Want::Socket(_) => Some(CONTAINERD_CONFIG.into()),
-            Want::DaemonConfig(_) | Want::File(_) | Want::AuditState(_) => None,
+            Want::Daemon(_) => vec![self.facts.daemon.config_file.clone(), drop_in_path(SERVICE)],
+            Want::DaemonConfig(_) => vec![drop_in_path(SERVICE)],
+            Want::Watch(_) => match self.facts.audit.installed {
+                Fact::Known(_) => vec![format!("{RULES_DIR}/{}", rules_d::OWN_FILE)],
+                Fact::Absent | Fact::Unknown(_) => Vec::new(),
+            },
+            Want::Unit(want) => vec![drop_in_path(&want.unit)],
+            Want::Socket(want) if want.of == SocketOf::Docker => vec![drop_in_path(SOCKET), drop_in_path(SERVICE)],
+            Want::Socket(_) => vec![CONTAINERD_CONFIG.into()],
+            Want::File(_) | Want::AuditState(_) => Vec::new(),
             Want::Sysctl(_)
             | Want::Host(_)
             | Want::Container(_)
             | Want::Image(_)
             | Want::Swarm(_)
             | Want::Attest(_)
-            | Want::Rootless(_) => None,
+            | Want::Rootless(_) => Vec::new(),
         }
     }
 }

@@ -151,6 +151,60 @@ fn rules_and_drop_ins_are_folded_in_once() {
     assert_eq!(tree.text("/out"), harden(&["generate", "audit.rules"]).expect(0).stdout());
 }
 
+#[test]
+fn a_named_docker_service_is_corrected() {
+    let tree = Tree::empty();
+    let unit = "[Service]\nExecStart=/usr/bin/dockerd -H fd:// --log-level=debug --live-restore=false $OPTIONS\n";
+    let file = tree.file("/docker.service", unit, 0o644).at("/docker.service");
+    let args = ["docker-service.conf", "-b", "cis-l1", "--merge", file.to_str().unwrap()];
+    let ran = generate(&args, None).expect(0);
+    assert_eq!(
+        ran.stdout(),
+        "# Written by harden. Lines added here are kept.\n\n[Service]\n# dockerd's flags, corrected: in place of \
+         /usr/lib/systemd/system/docker.service:2, which no longer counts.\nExecStart=\nExecStart=/usr/bin/dockerd -H fd:// \
+         --log-level=info --live-restore=true $OPTIONS\n"
+    );
+    assert_eq!(ran.stderr(), "");
+    assert_eq!(tree.text("/docker.service"), unit, "the file itself is not touched");
+
+    tree.file("/docker.service", "[Service]\nExecStart=/usr/bin/dockerd -H fd://\n", 0o644);
+    let ran = generate(&args, None).expect(0);
+    assert_eq!(ran.stdout(), "");
+    assert!(
+        ran.stderr().contains("docker.service gives dockerd no flag that this baseline speaks of: nothing to correct"),
+        "{ran}"
+    );
+    let ran = generate(&["docker-service.conf"], None).expect(0);
+    assert_eq!(ran.stdout(), "");
+    assert!(ran.stderr().contains("name the docker.service with --merge FILE"), "{ran}");
+    // What can't be corrected is said.
+    tree.file("/docker.service", "[Service]\nEnvironment=O=--log-level=debug\nExecStart=/usr/bin/dockerd $O\n", 0o644);
+    let ran = generate(&args, None).expect(0);
+    assert!(
+        ran.stderr().contains("left out daemon-log-level-info: it is given by the flag --log-level=debug; change"),
+        "{ran}"
+    );
+}
+
+#[test]
+fn the_docker_service_of_a_tree_is_corrected() {
+    let tree = Tree::host();
+    let root = tree.at("/");
+    let args = ["docker-service.conf", "-b", "cis-l1", "--root", root.to_str().unwrap()];
+    let ran = generate(&args, None).expect(0);
+    assert!(ran.stdout().is_empty() && ran.stderr().contains("nothing to correct"), "{ran}");
+    let unit = "/etc/systemd/system/docker.service";
+    tree.file(unit, "[Service]\nExecStart=/usr/bin/dockerd -H fd:// --log-level=debug\n", 0o644);
+    let ran = generate(&args, None).expect(0);
+    assert!(ran.stdout().ends_with("ExecStart=\nExecStart=/usr/bin/dockerd -H fd:// --log-level=info\n"), "{ran}");
+    assert!(ran.stdout().contains("/etc/systemd/system/docker.service:2"), "{ran}");
+    // With it in place there is nothing else to say.
+    tree.file("/etc/systemd/system/docker.service.d/zz-harden.conf", &ran.out, 0o644);
+    assert_eq!(generate(&args, None).expect(0).stdout(), ran.stdout());
+    let both = [&args[..], &["--merge", "/x"]].concat();
+    assert!(generate(&both, None).expect(64).stderr().contains("leave one of them out"));
+}
+
 /// Rules for directories that may not be there when they load are left out: only a host can tell.
 const LEFT_OUT: [&str; 3] = ["audit-watch-etc-docker", "audit-watch-daemon-json", "audit-watch-etc-default-docker"];
 

@@ -8,6 +8,7 @@ use serde_json::json;
 
 const CONFIG: &str = "/etc/docker/daemon.json";
 const RULES: &str = "/etc/audit/rules.d/50-harden-docker.rules";
+const FLAGS: &str = "/etc/systemd/system/docker.service.d/zz-harden.conf";
 const DROP_IN: &str = "/etc/systemd/system/docker.socket.d/zz-harden.conf";
 
 /// Checks that everything about audit in the kernel is unknown, with the reason: a container can't reach it.
@@ -111,39 +112,79 @@ fn a_socket_that_everybody_may_open() {
 }
 
 #[test]
-fn a_flag_of_a_drop_in_is_named_with_its_line() {
+fn flags_of_the_unit_are_corrected_in_a_drop_in() {
     let lab = lab();
     let engine = engine(&lab);
-    let host = Host::boot(&engine, "flag");
-    let drop_in = "/etc/systemd/system/docker.service.d/debug.conf";
-    let exec = "/usr/sbin/dockerd -H fd:// --containerd=/run/containerd/containerd.sock $DOCKER_OPTS --log-level=debug";
+    let host = Host::boot(&engine, "flags");
+    // An administrator's own drop-in, written in all the ways that systemd knows.
+    let drop_in = "/etc/systemd/system/docker.service.d/site.conf";
+    let exec = "-/usr/sbin/dockerd -H fd:// \\\n  --containerd=%t/containerd/containerd.sock --experimental \\\n  --log-level=debug \
+                '--label=site=100%% $$x' $DOCKER_OPTS";
     host.write(drop_in, &format!("[Service]\n# for an hour\nExecStart=\nExecStart={exec}\n"));
     host.write("/etc/default/docker", "# ours\nDOCKER_OPTS=\"--debug\"\n");
+    host.write(CONFIG, "{\"live-restore\": true}\n");
+    host.sh("systemctl daemon-reload && systemctl restart docker.service");
+    host.run_containers();
+    let pids = host.container_pids();
+    let cmdline = || {
+        host.sh("tr '\\0' '\\n' < /proc/$(systemctl show --property=MainPID --value docker.service)/cmdline")
+            .lines()
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    let containerd = "--containerd=/run/containerd/containerd.sock";
+    let label = "--label=site=100% $x";
+    let old = ["/usr/sbin/dockerd", "-H", "fd://", containerd, "--experimental", "--log-level=debug", label, "--debug"];
+    assert_eq!(cmdline(), old);
+    // From here on dockerd would not start again.
+    host.write(CONFIG, "{\"live-restore\": true, \"log-level\": \"info\"}\n");
 
-    // Not in force yet, but in the next start: a file that says the same would keep dockerd from starting.
-    let expected = [
-        ("daemon-log-level-info", "log-level", format!("--log-level=debug; change or take away that flag in {drop_in}:4")),
-        (
-            "daemon-debug-disabled",
-            "debug",
-            "--debug; change or take away that flag in /etc/default/docker:2 ($DOCKER_OPTS)".to_owned(),
-        ),
-    ];
-    for when in ["before its restart", "after its restart"] {
-        let report = host.harden(&["check"]).report(2);
-        for (control, key, place) in &expected {
-            let finding = report.finding(control, key);
-            assert_eq!(finding["status"], "drift", "{when}");
-            assert_eq!(text(&finding["fix"]["reason"]), format!("it is given by the flag {place}"), "{when}");
-        }
-        host.sh("systemctl daemon-reload && systemctl restart docker.service");
-    }
-    let report = host.harden(&["apply", "--yes", "--only", "daemon-*"]).report(0);
-    assert_eq!(report.changes(), [CONFIG]);
-    let content = host.sh(&format!("cat {CONFIG}"));
-    assert!(!content.contains("log-level") && !content.contains("debug"), "{content}");
+    let only = ["config-valid", "log-level-info", "experimental-off", "debug-disabled", "live-restore"];
+    let only: Vec<String> = only.iter().map(|name| format!("--only=daemon-{name}")).collect();
+    let run = |arguments: &[&str]| {
+        let only = only.iter().map(String::as_str);
+        host.harden(&arguments.iter().copied().chain(["-b", "guide"]).chain(only).collect::<Vec<_>>())
+    };
+    let report = run(&["apply", "--yes"]).report(0);
+    assert_eq!(report.changes(), [FLAGS]);
+    assert_eq!(report.activations(), ["systemd-reload", "docker-restart"]);
+    let new = ["/usr/sbin/dockerd", "-H", "fd://", containerd, "--experimental=false", label, "--debug"];
+    assert_eq!(cmdline(), new);
+    assert_eq!(host.container_pids(), pids, "the containers noticed");
     assert_eq!(host.state("docker.service"), "active");
-    assert_eq!(host.sh("docker info --format '{{.LiveRestoreEnabled}} {{.Debug}}'"), "true true");
+    assert_eq!(host.sh("docker info --format '{{.ExperimentalBuild}} {{.LiveRestoreEnabled}}'"), "false true");
+    // What comes out of the administrator's variable is theirs.
+    assert_eq!(report.with_status("drift"), ["daemon-debug-disabled debug"]);
+    assert_eq!(
+        report.finding("daemon-debug-disabled", "debug")["fix"]["reason"],
+        "it is given by the flag --debug; change or take away that flag in /etc/default/docker:2 ($DOCKER_OPTS)"
+    );
+    let report = run(&["apply", "--yes"]).report(0);
+    assert_eq!((&report.0["changed"], report.changes().len()), (&json!(false), 0), "a second apply does nothing");
+
+    // There is no going back to flags with which dockerd does not start.
+    let refused = host.harden(&["rollback", "--yes"]).report(1);
+    let told = "going back would leave a dockerd that does not start: dockerd would still refuse /etc/docker/daemon.json: \
+                `log-level` is also given as a flag";
+    assert!(text(&refused.0["msg"]).contains(told), "{}", refused.0["msg"]);
+    assert_eq!((cmdline(), host.state("docker.service")), (new.map(str::to_owned).to_vec(), "active".to_owned()));
+    assert_eq!(host.container_pids(), pids, "the containers noticed");
+    host.write(CONFIG, "{\"live-restore\": true}\n");
+    host.harden(&["rollback", "--yes"]).report(0);
+    assert_eq!(host.run(&["test", "-e", FLAGS]).code, 1);
+    assert_eq!(cmdline(), old);
+    assert_eq!(host.container_pids(), pids, "the containers noticed");
+
+    // The unit is right, but neither systemd nor dockerd has read it.
+    host.write(
+        drop_in,
+        &format!("[Service]\nExecStart=\nExecStart=/usr/sbin/dockerd -H fd:// {containerd} --log-level=info\n"),
+    );
+    let level = ["apply", "--yes", "--only=daemon-log-level-info"];
+    let report = host.harden(&level).report(0);
+    assert_eq!((report.changes().len(), report.activations()), (0, vec!["systemd-reload".into(), "docker-restart".into()]));
+    assert_eq!(cmdline(), ["/usr/sbin/dockerd", "-H", "fd://", containerd, "--log-level=info"]);
+    assert_eq!(host.container_pids(), pids, "the containers noticed");
 }
 
 #[test]

@@ -13,14 +13,15 @@ use std::time::{Duration, Instant};
 
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
-use crate::change::Effect;
+use crate::change::{Change, Effect};
 use crate::error::{Error, Result};
-use crate::fact::Facts;
+use crate::fact::{Fact, Facts};
+use crate::foresight;
 use crate::formats::daemon_json::{Document, Edit, Op};
 use crate::formats::daemon_keys::EngineVersion;
 use crate::formats::mask;
-use crate::kinds::effective::Effective;
-use crate::plan::Plan;
+use crate::kinds::effective::{Effective, SERVICE};
+use crate::plan::{Plan, drop_in_path};
 use crate::reach;
 
 /// User and group `nobody`, whatever they are called here.
@@ -31,21 +32,34 @@ const POLL: Duration = Duration::from_millis(5);
 const PRIVILEGES: &str = "needs to be started with root";
 /// How every engine begins to say what it does not take.
 const REFUSAL: &str = "unable to configure the Docker daemon";
+/// A configuration file that is not there.
+const NO_SETTINGS: &[u8] = b"{}";
 const VALIDATE_SINCE: EngineVersion = EngineVersion::new(23, 0, 0);
 
-/// Refuses a plan whose configuration file this host's dockerd would not start with. Where there is no dockerd to ask, harden's own
-/// table of keys has to do.
+/// Refuses a plan whose configuration file or flags this host's dockerd would not start with. Where there is no dockerd to ask,
+/// harden's own table of keys has to do.
 ///
 /// # Errors
 /// With dockerd's own words.
 pub fn daemon_json(facts: &Facts, plan: &Plan) -> Result<()> {
-    let path = &reach::real(&facts.files, &facts.daemon.config_file);
-    let planned = plan.changes.iter().find_map(|change| match &change.effect {
-        Effect::File { path: changed, after: Some(after), .. } if changed == path => after.content.as_ref(),
+    let path = &facts.daemon.config_file;
+    let real = |path: &str| reach::real(&facts.files, path);
+    let read = [real(path), real(&drop_in_path(SERVICE))];
+    let rewritten = |change: &Change| match &change.effect {
+        Effect::File { path, after, .. } => read.contains(path) && after.as_ref().is_none_or(|after| after.content.is_some()),
+        Effect::AuditKernel { .. } => false,
+    };
+    if !plan.changes.iter().any(rewritten) {
+        return Ok(());
+    }
+    let later = foresight::after(facts, plan);
+    let content = match later.files.get(path) {
+        Some(Fact::Known(file)) => file.content.as_ref().map(|content| content.0.as_slice()),
+        Some(Fact::Absent) => Some(NO_SETTINGS),
         _ => None,
-    });
-    let (Some(content), Some(program)) = (planned, program(facts)) else { return Ok(()) };
-    let Some(said) = ask(&program, &flags(facts), &without_remap(&content.0), version(facts)) else { return Ok(()) };
+    };
+    let (Some(content), Some(program)) = (content, program(&later)) else { return Ok(()) };
+    let Some(said) = ask(&program, &flags(&later), &without_remap(content), version(facts)) else { return Ok(()) };
     match said.find(REFUSAL) {
         None => Ok(()),
         Some(at) => {
@@ -135,8 +149,8 @@ fn memory_file(content: &[u8]) -> Option<OwnedFd> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::change::{Change, FileImage};
-    use crate::fact::{Content, Fact, FileKind, ProcessFact};
+    use crate::change::FileImage;
+    use crate::fact::{Content, FileKind, ProcessFact, UnitFacts};
     use crate::host::scratch::Scratch;
 
     /// A stand-in for dockerd that says this of any file, and echoes what it was asked with.
@@ -174,6 +188,45 @@ mod tests {
         assert!(words.starts_with("-H fd:// --config-file /proc/self/fd/") && words.ends_with(" --validate"), "{words}");
         assert_eq!(lines.next(), Some("65534"));
         assert_eq!(lines.next(), Some(r#"{"debug": false}"#));
+    }
+
+    /// Flags alone may change, forth and back; the file is not there.
+    #[test]
+    fn dockerd_is_asked_with_the_flags_of_the_next_start() {
+        let scratch = Scratch::new();
+        let out = scratch.at("/out").display().to_string();
+        scratch.file("/dockerd", format!("#!/bin/sh\necho \"$@\" > {out}/asked\ncat \"$4\" >> {out}/asked\n"), 0o755);
+        scratch.dir("/out", 0o777);
+        let program = scratch.at("/dockerd").display().to_string();
+        let unit = format!("[Service]\nExecStart={program} --icc=true -D\n");
+        let drop_in = format!("[Service]\nExecStart=\nExecStart={program} --icc=false -D\n");
+        let image = |text: &str| FileImage {
+            kind: FileKind::File,
+            mode: 0o644,
+            uid: 0,
+            gid: 0,
+            content: Some(Content(text.into())),
+            xattrs: None,
+            mtime_ns: None,
+        };
+        let path = drop_in_path(SERVICE);
+        let mut facts = Facts::default();
+        facts.daemon.config_file = "/etc/docker/daemon.json".into();
+        facts.files.insert(facts.daemon.config_file.clone(), Fact::Absent);
+        facts.daemon.process = Fact::Absent;
+        facts = foresight::with_file(&facts, "/u/docker.service", &image(&unit));
+        let fact = UnitFacts { fragment: "/u/docker.service".into(), ..UnitFacts::default() };
+        facts.units.insert(SERVICE.into(), Fact::Known(fact));
+        let asked = |facts: &Facts, after: Option<FileImage>| {
+            let effect = Effect::File { path: path.clone(), before: None, after };
+            let risk = crate::baseline::control::Risk::Safe;
+            let change = Change { id: "c1".into(), controls: Vec::new(), risk, summary: String::new(), effect };
+            daemon_json(facts, &Plan { changes: vec![change], ..Plan::default() }).unwrap();
+            scratch.text("/out/asked").replace(char::is_numeric, "")
+        };
+        assert_eq!(asked(&facts, Some(image(&drop_in))), "--icc=false -D --config-file /proc/self/fd/\n{}");
+        let facts = foresight::with_file(&facts, &path, &image(&drop_in));
+        assert_eq!(asked(&facts, None), "--icc=true -D --config-file /proc/self/fd/\n{}");
     }
 
     #[test]

@@ -13,8 +13,8 @@ use crate::error::{Error, Result};
 use crate::fact::{Content, Fact, Facts, FileFact, FileKind, HostFacts, UnitFacts};
 use crate::finding::{FixKind, Status};
 use crate::formats::daemon_json::Document;
-use crate::formats::rules_d;
-use crate::kinds::effective::{DEFAULT_CONFIG_FILE, SOCKET};
+use crate::formats::{argv, rules_d};
+use crate::kinds::effective::{ConfigFile, DEFAULT_CONFIG_FILE, Effective, SERVICE, SOCKET};
 use crate::observe::{self, RULES_DIR};
 use crate::plan::{Plan, drop_in_path};
 
@@ -31,11 +31,30 @@ pub fn run(common: &Common, artifact: Artifact, merge: Option<&Path>) -> Result<
     super::docker_version(common)?;
     let mut baseline = load_baseline(common)?;
     baseline.controls.retain(|control| serves(&control.want, artifact));
-    let existing = merge.map(read).transpose()?;
+    if artifact == Artifact::DockerServiceConf && common.root.is_some() && merge.is_some() {
+        return Err(Error::usage("--root and --merge both name a docker.service").help("leave one of them out"));
+    }
+    let named = merge.map(read).transpose()?;
     let facts = match (&common.root, artifact) {
-        (Some(_), Artifact::AuditRules) => observe::observe(&open_host(common)?, &baseline)?,
-        _ => bare_host(common, artifact, existing.clone()),
+        (Some(_), Artifact::AuditRules | Artifact::DockerServiceConf) => observe::observe(&open_host(common)?, &baseline)?,
+        _ => bare_host(common, artifact, named.clone()),
     };
+    // What a drop-in of docker.service is folded into is not the unit, but what harden has put beside it.
+    let existing = match artifact {
+        Artifact::DockerServiceConf => content_of(&facts, &target(artifact)),
+        _ => named,
+    };
+    if artifact == Artifact::DockerServiceConf {
+        let effective = Effective::of(&facts);
+        baseline.controls.retain(|control| speaks_of_flags(&control.want, &effective));
+        if common.root.is_none() && merge.is_none() {
+            output::note(
+                "left out all of it: name the docker.service with --merge FILE, or the tree that it is in with --root DIR",
+            );
+        } else if baseline.controls.is_empty() {
+            output::note("docker.service gives dockerd no flag that this baseline speaks of: nothing to correct");
+        }
+    }
     if let (Some(file), Some(content), Artifact::DaemonJson) = (merge, &existing, artifact) {
         parses(file, content)?;
     }
@@ -58,10 +77,28 @@ pub fn run(common: &Common, artifact: Artifact, merge: Option<&Path>) -> Result<
 fn serves(want: &Want, artifact: Artifact) -> bool {
     matches!(
         (want, artifact),
-        (Want::Daemon(_), Artifact::DaemonJson)
+        (Want::Daemon(_), Artifact::DaemonJson | Artifact::DockerServiceConf)
+            | (Want::DaemonConfig(_), Artifact::DockerServiceConf)
             | (Want::Watch(_), Artifact::AuditRules)
             | (Want::Unit(_), Artifact::DockerSocketConf)
     )
+}
+
+/// Whether a control says anything of the flags that docker.service gives.
+fn speaks_of_flags(want: &Want, effective: &Effective) -> bool {
+    let given = |key: &str| effective.unit_flag(key).is_some();
+    match want {
+        Want::Daemon(want) => want.key.iter().any(|key| given(&key.name)),
+        Want::DaemonConfig(_) => match (&effective.unit, &effective.file) {
+            (Some((_, flags)), ConfigFile::Parsed(document)) => !argv::conflicts(flags, document).is_empty(),
+            _ => false,
+        },
+        _ => false,
+    }
+}
+
+fn content_of(facts: &Facts, path: &str) -> Option<Vec<u8>> {
+    Some(facts.files.get(path)?.known()?.content.clone()?.0)
 }
 
 /// Where the artifact belongs on a host.
@@ -70,6 +107,7 @@ fn target(artifact: Artifact) -> String {
         Artifact::DaemonJson => DEFAULT_CONFIG_FILE.into(),
         Artifact::AuditRules => format!("{RULES_DIR}/{}", rules_d::OWN_FILE),
         Artifact::DockerSocketConf => drop_in_path(SOCKET),
+        Artifact::DockerServiceConf => drop_in_path(SERVICE),
     }
 }
 
@@ -77,7 +115,7 @@ fn target(artifact: Artifact) -> String {
 fn empty(artifact: Artifact) -> Vec<u8> {
     match artifact {
         Artifact::DaemonJson => b"{}\n".to_vec(),
-        Artifact::AuditRules | Artifact::DockerSocketConf => Vec::new(),
+        Artifact::AuditRules | Artifact::DockerSocketConf | Artifact::DockerServiceConf => Vec::new(),
     }
 }
 
@@ -116,7 +154,7 @@ fn parses(file: &Path, content: &[u8]) -> Result<()> {
 }
 
 /// A host with Docker in its usual places and nothing configured, or only what is to be merged.
-fn bare_host(common: &Common, artifact: Artifact, existing: Option<Vec<u8>>) -> Facts {
+fn bare_host(common: &Common, artifact: Artifact, mut existing: Option<Vec<u8>>) -> Facts {
     let mut facts = Facts {
         schema: observe::SCHEMA.into(),
         host: HostFacts {
@@ -148,6 +186,12 @@ fn bare_host(common: &Common, artifact: Artifact, existing: Option<Vec<u8>>) -> 
     for path in PROGRAMS.iter().flat_map(|name| ELSEWHERE.iter().map(move |dir| format!("{dir}/{name}"))) {
         facts.files.insert(path, Fact::Absent);
     }
+    if artifact == Artifact::DockerServiceConf {
+        // The unit is what is named; the drop-in is new.
+        let unit = existing.map_or(Fact::Absent, |content| Fact::Known(file(SERVICE_UNIT, FileKind::File, Some(content))));
+        facts.files.insert(SERVICE_UNIT.into(), unit);
+        existing = None;
+    }
     let target = target(artifact);
     let merged = existing.map(|content| Fact::Known(file(&target, FileKind::File, Some(content))));
     if artifact == Artifact::AuditRules {
@@ -162,7 +206,7 @@ fn bare_host(common: &Common, artifact: Artifact, existing: Option<Vec<u8>>) -> 
         facts.files.entry(DEFAULT_CONFIG_FILE.into()).or_insert(Fact::Absent);
     }
     facts.files.insert(format!("/var/lib/docker/{}", crate::kinds::daemon::SWARM_STATE), Fact::Absent);
-    for (name, fragment) in [(SOCKET, SOCKET_UNIT), (crate::kinds::effective::SERVICE, SERVICE_UNIT)] {
+    for (name, fragment) in [(SOCKET, SOCKET_UNIT), (SERVICE, SERVICE_UNIT)] {
         facts.units.insert(name.into(), Fact::Known(UnitFacts { fragment: fragment.into(), ..UnitFacts::default() }));
     }
     facts.groups.insert("docker".into(), Fact::Known(999));

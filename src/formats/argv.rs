@@ -107,11 +107,12 @@ pub fn conflicts(flags: &DaemonFlags, document: &Document) -> Vec<String> {
 
 /// The command line for the eyes of others: secrets masked, words quoted for a shell where they need it.
 pub fn display(args: &[String]) -> String {
-    let mut shown = Vec::new();
-    for piece in pieces(args) {
-        shown.extend(piece.masked().iter().map(|word| quote(word)));
-    }
-    shown.join(" ")
+    masked(args).iter().map(|word| quote(word)).collect::<Vec<_>>().join(" ")
+}
+
+/// The words of a command line, secrets masked.
+pub fn masked(args: &[String]) -> Vec<String> {
+    pieces(args).iter().flat_map(Piece::masked).collect()
 }
 
 impl DaemonFlags {
@@ -244,16 +245,17 @@ fn parse_int(text: &str) -> Option<i64> {
 }
 
 /// A word of the command line, with what it is.
-struct Piece<'a> {
-    index: usize,
+pub(super) struct Piece<'a> {
+    /// Its index.
+    pub index: usize,
     word: &'a str,
     /// The next word, where it is this one's value.
-    next: Option<&'a str>,
+    pub next: Option<&'a str>,
     /// One, or one for each letter behind a single dash.
-    whats: Vec<What>,
+    pub whats: Vec<What>,
 }
 
-enum What {
+pub(super) enum What {
     Flag {
         key: &'static Key,
         flag: &'static Flag,
@@ -266,7 +268,7 @@ enum What {
 }
 
 /// How a flag comes by its value.
-enum Given {
+pub(super) enum Given {
     /// A boolean that is just named.
     Implied,
     /// In the same word.
@@ -278,7 +280,8 @@ enum Given {
 }
 
 impl Given {
-    fn text(&self) -> Option<&str> {
+    /// The value; none where it is missing.
+    pub fn text(&self) -> Option<&str> {
         match self {
             Given::Implied => Some("true"),
             Given::Attached(text) | Given::Next(text) => Some(text),
@@ -295,7 +298,8 @@ impl Given {
     }
 }
 
-fn pieces(args: &[String]) -> Vec<Piece<'_>> {
+/// The flags and other words of a command line, each with the word that is its value.
+pub(super) fn pieces(args: &[String]) -> Vec<Piece<'_>> {
     let mut pieces = Vec::new();
     let mut index = 0;
     let mut ended = false;

@@ -1,7 +1,7 @@
 //! `ExecStart=` values: into command lines as systemd splits them, then with variables put in as systemd does at start.
 
 use super::specifier;
-use super::words::{Escapes, next_word, skip_whitespace};
+use super::words::{Escapes, first_word, skip_whitespace};
 
 /// One command of an `ExecStart=` value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,6 +12,8 @@ pub struct Command {
     pub argv: Vec<String>,
     /// Whether variables are put in at start (no `:` prefix).
     pub expands: bool,
+    /// Its words as they are written: the program with its prefixes, then each argument.
+    pub written: Vec<String>,
 }
 
 /// What a value holds.
@@ -28,6 +30,8 @@ pub struct ExecLine {
 pub struct Argument {
     /// Its text.
     pub text: String,
+    /// The written word that it came out of, as an index into [`Command::written`].
+    pub word: usize,
     /// The variable that it came out of or, where it is only partly from variables, the first of them; `None` when it stands
     /// in the unit as it is.
     pub variable: Option<String>,
@@ -65,9 +69,8 @@ struct Parsed {
 const UNBALANCED: &str = "the quotes are not balanced; systemd refuses the line";
 
 fn command(rest: &mut &[u8], unit: &str, problems: &mut Vec<String>) -> Result<Parsed, &'static str> {
-    let Some(first) = next_word(rest, Escapes::Lenient).map_err(|_| UNBALANCED)? else {
-        return Ok(Parsed { command: None, more: false });
-    };
+    let mut written = Vec::new();
+    let Some(first) = word(rest, &mut written)? else { return Ok(Parsed { command: None, more: false }) };
     if first == b";" {
         return Ok(Parsed { command: None, more: true });
     }
@@ -84,10 +87,11 @@ fn command(rest: &mut &[u8], unit: &str, problems: &mut Vec<String>) -> Result<P
         }
         if let Some(after) = separator(rest, b"\\;") {
             *rest = after;
+            written.push("\\;".into());
             argv.push(";".into());
             continue;
         }
-        match next_word(rest, Escapes::Lenient).map_err(|_| UNBALANCED)? {
+        match word(rest, &mut written)? {
             Some(word) => argv.push(text(&word, unit, problems)),
             None => break,
         }
@@ -95,7 +99,17 @@ fn command(rest: &mut &[u8], unit: &str, problems: &mut Vec<String>) -> Result<P
     if argv.is_empty() {
         return Err("with the prefix `@` a name for the program must follow its path; systemd refuses the line");
     }
-    Ok(Parsed { command: Some(Command { path, argv, expands: !prefixes.contains(&b':') }), more })
+    Ok(Parsed { command: Some(Command { path, argv, expands: !prefixes.contains(&b':'), written }), more })
+}
+
+/// Takes the next word off `rest`, with the whitespace after it, and notes how it is written.
+fn word(rest: &mut &[u8], written: &mut Vec<String>) -> Result<Option<Vec<u8>>, &'static str> {
+    skip_whitespace(rest);
+    let before = *rest;
+    let Some(word) = first_word(rest, Escapes::Lenient).map_err(|_| UNBALANCED)? else { return Ok(None) };
+    written.push(String::from_utf8_lossy(&before[..before.len() - rest.len()]).into_owned());
+    skip_whitespace(rest);
+    Ok(Some(word))
 }
 
 /// The prefix characters of a program and the program. Each may stand once, `!` twice, but not beside `+`.
@@ -154,19 +168,21 @@ fn check_path(path: &str) -> Result<(), &'static str> {
 /// An argument that starts with `$` (but not `${` or `$$`) is one variable to its end: it is replaced by the words of its value,
 /// none when it is unset. Elsewhere `${NAME}` is replaced by the value as it is, `$$` is one dollar sign, and `$NAME` stays.
 pub fn expand<'a>(command: &Command, lookup: impl Fn(&str) -> Option<&'a str>) -> Vec<Argument> {
-    let as_written = |text: &String| Argument { text: text.clone(), variable: None };
+    // With the prefix `@`, the program is written but not one of its arguments.
+    let first = command.written.len().saturating_sub(command.argv.len());
+    let texts = command.argv.iter().enumerate().map(|(index, text)| (first + index, text));
     if !command.expands {
-        return command.argv.iter().map(as_written).collect();
+        return texts.map(|(word, text)| Argument { text: text.clone(), word, variable: None }).collect();
     }
     let mut arguments = Vec::new();
-    for text in &command.argv {
+    for (word, text) in texts {
         match text.strip_prefix('$') {
             Some(name) if !name.starts_with(['{', '$']) => {
                 let variable = Some(name.to_owned());
-                arguments
-                    .extend(value_words(lookup(name)).into_iter().map(|text| Argument { text, variable: variable.clone() }));
+                let words = value_words(lookup(name)).into_iter();
+                arguments.extend(words.map(|text| Argument { text, word, variable: variable.clone() }));
             }
-            _ => arguments.push(expand_braces(text, &lookup)),
+            _ => arguments.push(expand_braces(text, word, &lookup)),
         }
     }
     arguments
@@ -178,9 +194,9 @@ fn value_words(value: Option<&str>) -> Vec<String> {
     words.iter().map(|word| String::from_utf8_lossy(word).into_owned()).collect()
 }
 
-fn expand_braces<'a>(word: &str, lookup: impl Fn(&str) -> Option<&'a str>) -> Argument {
-    let mut argument = Argument { text: String::new(), variable: None };
-    let mut rest = word;
+fn expand_braces<'a>(written: &str, word: usize, lookup: impl Fn(&str) -> Option<&'a str>) -> Argument {
+    let mut argument = Argument { text: String::new(), word, variable: None };
+    let mut rest = written;
     while let Some((before, after)) = rest.split_once('$') {
         argument.text.push_str(before);
         if let Some(after) = after.strip_prefix('$') {
@@ -266,6 +282,16 @@ mod tests {
         assert_eq!(argvs("/a b ; /c \\; d;e ';'"), [vec!["/a", "b"], vec!["/c", ";", "d;e", ";"]]);
         assert_eq!(argvs("; /a ;"), [vec!["/a"]]);
         assert_eq!(argvs(""), Vec::<Vec<String>>::new());
+    }
+
+    #[test]
+    fn words_are_kept_as_they_are_written() {
+        let written = |value: &str| split(value, "u.service").commands.remove(0).written;
+        assert_eq!(written(r#"-@/a  b "c d"  \; %t e\ x 'f'"#), ["-@/a", "b", "\"c d\"", "\\;", "%t", "e\\ x", "'f'"]);
+        assert_eq!(written("/a ; /b"), ["/a"]);
+        let line = split("@/a b $O ${O} c", "u.service");
+        let words: Vec<_> = expand(&line.commands[0], |_| Some("x y")).into_iter().map(|a| (a.word, a.text)).collect();
+        assert_eq!(words, [(1, "b"), (2, "x"), (2, "y"), (3, "x y"), (4, "c")].map(|(word, text)| (word, text.to_owned())));
     }
 
     #[test]

@@ -13,6 +13,21 @@ pub struct Word {
     pub text: String,
     /// Where it is written: the line of `ExecStart=`, or where the variable that brought it is set.
     pub origin: Origin,
+    /// The word of [`Written`] that it came out of.
+    pub word: usize,
+    /// It stands there by itself, no variable involved.
+    pub literal: bool,
+}
+
+/// An `ExecStart=` as it is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    /// Its words: the program with its prefixes, then each argument, quotes, specifiers and variables as they are.
+    pub words: Vec<String>,
+    /// Whether variables are put in at start.
+    pub expands: bool,
+    /// Its line.
+    pub origin: Origin,
 }
 
 /// The command line of a unit.
@@ -20,8 +35,12 @@ pub struct Word {
 pub struct ExecStart {
     /// The program's name for itself and its arguments; empty when the unit starts nothing.
     pub argv: Vec<Word>,
+    /// What they are written as, where that is the unit's only command.
+    pub written: Option<Written>,
     /// Environment files that must exist but don't: systemd does not start the unit.
     pub missing_env_files: Vec<EnvironmentFile>,
+    /// systemd does not load the unit: the first of the problems stops it.
+    pub refused: bool,
     /// What keeps systemd from starting the unit as it is written, or this reading from being certain.
     pub problems: Vec<Problem>,
 }
@@ -53,9 +72,9 @@ pub fn environment_files(unit: &Unit) -> Vec<EnvironmentFile> {
 /// A variable that none of them sets counts as unset; systemd's own environment (`DefaultEnvironment=`, `systemctl
 /// set-environment`) could still set it.
 pub fn dockerd_flags(unit: &Unit, env_files: &BTreeMap<String, Vec<u8>>) -> ExecStart {
-    let mut start = ExecStart { problems: unit.problems.clone(), ..ExecStart::default() };
+    let mut start = ExecStart { problems: unit.problems.clone(), refused: unit.refused, ..ExecStart::default() };
     let environment = environment(unit, env_files, &mut start);
-    let Some((command, origin)) = single_command(unit, &mut start.problems) else { return start };
+    let Some((command, origin, only)) = single_command(unit, &mut start.problems) else { return start };
     if !is_dockerd(&command.path) {
         let what = format!("this starts {}, not dockerd; what flags dockerd gets from it is not known", command.path);
         start.problems.push(Problem::new(origin.clone(), what));
@@ -64,11 +83,13 @@ pub fn dockerd_flags(unit: &Unit, env_files: &BTreeMap<String, Vec<u8>>) -> Exec
     start.argv = arguments
         .into_iter()
         .map(|argument| {
+            let literal = argument.variable.is_none();
             let set_at = argument.variable.and_then(|name| Some((environment.get(&name)?.1.clone(), name)));
             let origin = set_at.map_or_else(|| origin.clone(), |(at, name)| Origin { variable: Some(name), ..at });
-            Word { text: argument.text, origin }
+            Word { text: argument.text, origin, word: argument.word, literal }
         })
         .collect();
+    start.written = only.then_some(Written { words: command.written, expands: command.expands, origin });
     start
 }
 
@@ -77,8 +98,9 @@ fn is_dockerd(path: &str) -> bool {
     name == "dockerd" || name == "dockerd-current" || name == "dockerd-ce"
 }
 
-/// The one command of the unit. Where several are left systemd refuses the unit (unless `Type=oneshot`); the last is taken.
-fn single_command(unit: &Unit, problems: &mut Vec<Problem>) -> Option<(Command, Origin)> {
+/// The one command of the unit, and whether it is. Where several are left systemd refuses the unit (unless `Type=oneshot`); the last
+/// is taken.
+fn single_command(unit: &Unit, problems: &mut Vec<Problem>) -> Option<(Command, Origin, bool)> {
     let mut commands = Vec::new();
     for (value, origin) in unit.list("Service", "ExecStart") {
         let line = exec_line::split(value, unit.name());
@@ -90,7 +112,8 @@ fn single_command(unit: &Unit, problems: &mut Vec<Problem>) -> Option<(Command, 
         let what = "a second ExecStart= command; systemd refuses the unit: empty the list first with a line `ExecStart=`";
         problems.push(Problem::new(origin.clone(), what));
     }
-    commands.pop()
+    let only = commands.len() == 1;
+    commands.pop().map(|(command, origin)| (command, origin, only))
 }
 
 /// Variables by name, with their value and where they are set.

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 mod drop_in;
 
-pub use drop_in::drop_in;
+pub use drop_in::{Setting, drop_in};
 
 /// What systemd strips around names and values.
 const WHITESPACE: &[u8] = b" \t\n\r";
@@ -272,6 +272,8 @@ pub struct Unit {
     pub drop_ins: Vec<String>,
     /// The problems of all its files.
     pub problems: Vec<Problem>,
+    /// systemd does not load it.
+    pub refused: bool,
     files: Vec<UnitFile>,
 }
 
@@ -283,12 +285,12 @@ impl Unit {
             drop_ins: drop_ins.iter().map(|file| file.path.clone()).collect(),
             ..Unit::default()
         };
-        let refused = fragment.cut_short;
+        unit.refused = fragment.cut_short;
         for mut file in std::iter::once(fragment).chain(drop_ins) {
             unit.problems.append(&mut file.problems);
             unit.files.push(file);
         }
-        if refused {
+        if unit.refused {
             let what = format!("systemd does not load {} because of the line it stops at", unit.name());
             unit.problems.push(Problem::new(Origin::new(unit.fragment.clone(), 1), what));
         }

@@ -21,6 +21,14 @@ pub struct Broken;
 
 /// Takes the first word off `rest`, with the whitespace after it; `None` when there is none.
 pub fn next_word(rest: &mut &[u8], escapes: Escapes) -> Result<Option<Vec<u8>>, Broken> {
+    let word = first_word(rest, escapes)?;
+    skip_whitespace(rest);
+    Ok(word)
+}
+
+/// Takes the first word off `rest`, which must not begin with whitespace if the word's own place in it matters, and leaves the
+/// whitespace after it.
+pub fn first_word(rest: &mut &[u8], escapes: Escapes) -> Result<Option<Vec<u8>>, Broken> {
     skip_whitespace(rest);
     if rest.is_empty() {
         return Ok(None);
@@ -44,7 +52,6 @@ pub fn next_word(rest: &mut &[u8], escapes: Escapes) -> Result<Option<Vec<u8>>, 
     if quote.is_some() && escapes != Escapes::Protect {
         return Err(Broken);
     }
-    skip_whitespace(rest);
     Ok(Some(word))
 }
 

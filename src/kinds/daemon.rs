@@ -9,7 +9,7 @@ use crate::finding::{Outcome, Verdict};
 use crate::formats::daemon_json::{self, Document, Op};
 use crate::formats::{daemon_keys, mask};
 use crate::kinds::effective::{ConfigFile, Origin, SERVICE, Setting};
-use crate::kinds::{Context, docker_missing, layout, not_applicable, prerequisites, unknown, verdict};
+use crate::kinds::{Context, docker_missing, flags, layout, not_applicable, prerequisites, unknown, verdict};
 use crate::observe::Observer;
 
 /// The engine's note of being part of a swarm, beneath its data root.
@@ -63,13 +63,13 @@ fn target(key: &KeyWant) -> String {
 
 fn judge_key<'c>(control: &'c Control, want: &DaemonWant, key: &KeyWant, context: &Context) -> Verdict<'c> {
     let setting = context.effective.setting(&key.name, key.member.as_deref());
-    // `null` in the file is as good as nothing there, but for booleans, which it makes false.
-    let unset = key.default_complies && (matches!(setting.origin, Origin::Default) || setting.value.is_none());
-    let configured = unset || (key.expect.holds(setting.value.as_ref()) && !absent_but_set(key, &setting));
+    let configured = complies(key, &setting);
+    let running = context.effective.running_setting(&key.name, key.member.as_deref());
     let live = key.live.and_then(|live| live_value(live, context));
-    let in_force = match &live {
-        Some(value) => key.expect.holds(Some(value)),
-        None => true,
+    let in_force = match (&live, &running) {
+        (Some(value), _) => key.expect.holds(Some(value)),
+        (None, Some(running)) => complies(key, running),
+        (None, None) => true,
     };
     let pending = pending(key, live.is_some(), context);
     let unread = configured && pending.as_ref().is_some_and(|outcome| !matches!(outcome, Outcome::Unknown(_)));
@@ -77,20 +77,31 @@ fn judge_key<'c>(control: &'c Control, want: &DaemonWant, key: &KeyWant, context
     let outcome = match (configured, in_force) {
         (true, true) => pending.unwrap_or(Outcome::Compliant { note: None }),
         (true, false) => activate(key, &setting, live.as_ref(), context),
-        (false, _) => fix(key, &setting, in_force && live.is_some(), context),
+        (false, _) => fix(key, &setting, in_force && (live.is_some() || running.is_some()), context),
     };
     let outcome = tempered(outcome, want, key, &setting, context);
     let mut observed = shown(key, setting.value.as_ref());
     observed.push_str(not_read);
-    if let Some(live) = live.as_ref().filter(|_| !in_force || !configured) {
-        observed.push_str(&format!("; the running dockerd has {}", shown(key, Some(live))));
+    let differs = running.filter(|running| in_force != configured && matches!(running.origin, Origin::Flag { .. }));
+    let now = live.as_ref().or(differs.as_ref().and_then(|running| running.value.as_ref()));
+    if let Some(now) = now.filter(|_| !in_force || !configured) {
+        observed.push_str(&format!("; the running dockerd has {}", shown(key, Some(now))));
     }
     let mut verdict = verdict(control, target(key), outcome, observed, key.expect.to_string());
     verdict.evidence.push(format!("{} from {}", target(key), setting.origin));
+    if let Some(running) = differs {
+        verdict.evidence.push(format!("in force by {}", running.origin));
+    }
     if let Some(live) = key.live.filter(|_| live.is_some()) {
         verdict.evidence.push(format!("in force according to {}", live_source(live)));
     }
     verdict
+}
+
+fn complies(key: &KeyWant, setting: &Setting) -> bool {
+    // `null` in the file is as good as nothing there, but for booleans, which it makes false.
+    let unset = key.default_complies && (matches!(setting.origin, Origin::Default) || setting.value.is_none());
+    unset || (key.expect.holds(setting.value.as_ref()) && !absent_but_set(key, setting))
 }
 
 /// `absent` means that neither flag nor file may name the key, whatever its value.
@@ -120,7 +131,8 @@ fn tempered(outcome: Outcome, want: &DaemonWant, key: &KeyWant, setting: &Settin
     }
     match &outcome {
         Outcome::Fixable(edits) => {
-            let edited = key.member.is_none() && edits.iter().any(|edit| matches!(edit, Edit::DaemonKey { .. }));
+            let edited = key.member.is_none()
+                && edits.iter().any(|edit| matches!(edit, Edit::DaemonKey { .. } | Edit::DaemonFlag { .. }));
             // What is changed in one place only would be contradicted in the other.
             if let Some((inside, _)) = context.effective.wrapped_too(&key.name).filter(|_| edited) {
                 return Outcome::Manual(format!("{inside} says the same, and dockerd would heed it; take it out first"));
@@ -146,24 +158,26 @@ fn unmet(want: &DaemonWant, key: &KeyWant, edits: &[Edit], context: &Context) ->
     if key.live == Some(Live::Seccomp) && live_value(Live::Seccomp, context) == Some(Value::from(NO_SECCOMP)) {
         return Some("this kernel, or this build of dockerd, has no seccomp; no setting of dockerd changes that".into());
     }
-    want.needs.iter().find_map(|needed| missing(*needed, key, context)).or_else(|| objection(key, edits, context))
+    want.needs.iter().find_map(|needed| missing(*needed, key, context)).or_else(|| objection(&key.name, edits, context))
 }
 
 /// What dockerd or its containers would lack once this key alone is edited, or put in force as it is.
-fn objection(key: &KeyWant, edits: &[Edit], context: &Context) -> Option<String> {
+pub(crate) fn objection(key: &str, edits: &[Edit], context: &Context) -> Option<String> {
     let empty = Document::empty();
     let present = match &context.effective.file {
         ConfigFile::Parsed(document) => document,
         ConfigFile::Missing => &empty,
         ConfigFile::Broken(_) | ConfigFile::Unreadable(_) => return None,
     };
-    let edits: Vec<_> = edits
-        .iter()
-        .filter_map(|edit| if let Edit::DaemonKey { edit, .. } = edit { Some(edit.clone()) } else { None })
-        .collect();
-    let found = match edits.is_empty() {
-        true => prerequisites::defects(present, context).into_iter().filter(|defect| defect.key[0] == key.name).collect(),
-        false => prerequisites::new_defects(&Document::parse(&present.apply(&edits).ok()?).ok()?, context),
+    let (of_file, of_flags) = prerequisites::edits_of(edits);
+    let document = || Document::parse(&present.apply(&of_file).ok()?).ok();
+    let found = match (of_file.as_slice(), of_flags.as_slice()) {
+        ([], []) => prerequisites::defects(present, context).into_iter().filter(|defect| defect.key[0] == key).collect(),
+        (_, []) => prerequisites::new_defects(&document()?, context),
+        (_, of_flags) => {
+            let later = flags::after(context, of_flags)?;
+            prerequisites::new_defects_after(&document()?, &Context::of_daemon(&later), context)
+        }
     };
     found.iter().find(|defect| defect.stops()).map(prerequisites::Defect::objection)
 }
@@ -185,22 +199,41 @@ fn not_seen(key: &KeyWant, setting: &Setting, context: &Context) -> Option<Strin
 
 /// The fix of a wrong value.
 fn fix(key: &KeyWant, setting: &Setting, in_force: bool, context: &Context) -> Outcome {
-    let effective = &context.effective;
-    match &setting.origin {
-        Origin::Flag { text, place } => {
-            let place =
-                place.as_deref().map(|place| format!("in {place}")).unwrap_or_else(|| "where dockerd is started".into());
-            return Outcome::Manual(format!("it is given by the flag {text}; change or take away that flag {place}"));
-        }
-        Origin::Wrapped { place, inside } => {
-            return Outcome::Manual(format!(
-                "`{inside}` at {place} is no key of dockerd, but its booleans take effect; take it out"
-            ));
-        }
-        Origin::Default | Origin::File { .. } => {}
+    if let Origin::Wrapped { place, inside } = &setting.origin {
+        return Outcome::Manual(format!(
+            "`{inside}` at {place} is no key of dockerd, but its booleans take effect; take it out"
+        ));
     }
-    let op = match &key.fix {
-        KeyFix::Manual(reason) => return Outcome::Manual(reason.clone()),
+    let op = match (wanted(key, setting), &setting.origin) {
+        (Ok(op), _) => op,
+        (Err(reason), Origin::Flag { text, place }) => {
+            return Outcome::Manual(format!("{reason}; {}", flags::by_hand(text, place.as_deref())));
+        }
+        (Err(reason), _) => return Outcome::Manual(reason),
+    };
+    if key.live == Some(Live::BridgeIcc) && running_containers(context) > 0 {
+        return Outcome::Manual(
+            "dockerd keeps the bridge as it is while containers run through its restart; stop them, then run harden again"
+                .into(),
+        );
+    }
+    match (&setting.origin, context.effective.flag(&key.name)) {
+        (Origin::Flag { text, place }, _) => fix_flag(key, op, in_force, text, place.as_deref(), context),
+        // Beside the flag that it was started with, the running dockerd would refuse the key at every reload.
+        (_, Some((_, Origin::Flag { text, .. }))) => Outcome::Manual(format!(
+            "the running dockerd was started with the flag {text}, which {SERVICE} no longer gives; restart it, then run harden again"
+        )),
+        _ => match write(key, op, in_force, context) {
+            Ok(edit) => Outcome::Fixable(vec![edit]),
+            Err(reason) => Outcome::Manual(reason),
+        },
+    }
+}
+
+/// What is to be done with a key.
+fn wanted(key: &KeyWant, setting: &Setting) -> Result<Op, String> {
+    Ok(match &key.fix {
+        KeyFix::Manual(reason) => return Err(reason.clone()),
         KeyFix::Remove => Op::Remove,
         KeyFix::RemoveElements => {
             let offending = setting.value.as_ref().map(|value| key.expect.offending(value)).unwrap_or_default();
@@ -209,11 +242,16 @@ fn fix(key: &KeyWant, setting: &Setting, in_force: bool, context: &Context) -> O
         KeyFix::Set(value) => Op::Set(value.clone()),
         KeyFix::Expected => match key.expect.is.clone().or_else(|| key.expect.one_of.as_ref()?.first().cloned()) {
             Some(value) => Op::Set(value),
-            None => return Outcome::Manual(format!("set {} to {} yourself", target(key), key.expect)),
+            None => return Err(format!("set {} to {} yourself", target(key), key.expect)),
         },
-    };
+    })
+}
+
+/// The edit of daemon.json, if this engine knows the key.
+fn write(key: &KeyWant, op: Op, in_force: bool, context: &Context) -> Result<Edit, String> {
+    let effective = &context.effective;
     if matches!(op, Op::Set(_)) && !daemon_keys::accepted(&key.name, effective.version) {
-        return Outcome::Manual(match effective.version {
+        return Err(match effective.version {
             Some(version) => format!("Docker {version} does not know the key {} and would not start with it", key.name),
             None => format!(
                 "not every Docker since 20.10 knows the key {}, and this one's version is unknown; say it with --docker-version",
@@ -221,16 +259,33 @@ fn fix(key: &KeyWant, setting: &Setting, in_force: bool, context: &Context) -> O
             ),
         });
     }
-    if key.live == Some(Live::BridgeIcc) && running_containers(context) > 0 {
-        return Outcome::Manual(
-            "dockerd keeps the bridge as it is while containers run through its restart; stop them, then run harden again"
-                .into(),
-        );
-    }
     let path = std::iter::once(key.name.clone()).chain(key.member.clone()).collect();
-    let edit = daemon_json::Edit { path, op };
     let activation = if in_force { None } else { activation(&key.name, context) };
-    Outcome::Fixable(vec![Edit::DaemonKey { file: effective.path.clone(), edit, activation }])
+    Ok(Edit::DaemonKey { file: effective.path.clone(), edit: daemon_json::Edit { path, op }, activation })
+}
+
+/// The fix of a value that a flag gives: the flag is corrected where it stands, so that daemon.json never has a key that the running
+/// dockerd has as a flag. Where daemon.json has it already, the flag goes, and what the file says is mended there.
+fn fix_flag(key: &KeyWant, op: Op, in_force: bool, text: &str, place: Option<&str>, context: &Context) -> Outcome {
+    let effective = &context.effective;
+    let in_file = effective.without_flags(&key.name, key.member.as_deref());
+    let twice = matches!(&effective.file, ConfigFile::Parsed(document) if document.value().get(&key.name).is_some());
+    if !twice {
+        let path = std::iter::once(key.name.clone()).chain(key.member.clone()).collect();
+        return flags::correct(context, daemon_json::Edit { path, op }, in_force, text, place);
+    }
+    let edit = daemon_json::Edit { path: vec![key.name.clone()], op: Op::Remove };
+    let outcome = flags::correct(context, edit, in_force, text, place);
+    match outcome {
+        Outcome::Fixable(mut edits) if !complies(key, &in_file) => {
+            let edit = wanted(key, &in_file).and_then(|op| write(key, op, in_force, context));
+            edit.map_or_else(Outcome::Manual, |edit| {
+                edits.push(edit);
+                Outcome::Fixable(edits)
+            })
+        }
+        outcome => outcome,
+    }
 }
 
 /// What is configured is right, but the running daemon has something else.
@@ -257,6 +312,9 @@ fn activate(key: &KeyWant, setting: &Setting, live: Option<&Value>, context: &Co
             edit: daemon_json::Edit { path: vec![key.name.clone()], op: Op::Set(value) },
             activation: Some(action),
         },
+        None if action == Action::DockerRestart && context.effective.flag(&key.name).is_some() => {
+            return restart_with_new_flags(context.facts);
+        }
         None if action == Action::DockerRestart => return restart(context.facts),
         None => Edit::Activate(action),
     }])
@@ -267,6 +325,14 @@ fn restart(facts: &Facts) -> Outcome {
     match restart_by_hand(facts) {
         Some(how) => Outcome::Manual(format!("it takes effect at the next start of dockerd; {how}")),
         None => Outcome::Fixable(vec![Edit::Activate(Action::DockerRestart)]),
+    }
+}
+
+/// Nothing is left to do but a restart with the unit as it is: systemd may not have read it since it was changed.
+pub(crate) fn restart_with_new_flags(facts: &Facts) -> Outcome {
+    match restart(facts) {
+        Outcome::Fixable(edits) => Outcome::Fixable([vec![Edit::Activate(Action::SystemdReload)], edits].concat()),
+        other => other,
     }
 }
 
@@ -283,6 +349,10 @@ pub fn containers_survive<'v, 'c: 'v>(fixed: impl Iterator<Item = &'v Verdict<'c
                 Edit::DaemonKey { edit, activation, .. } => {
                     configured |= edit.op == Op::Set(Value::Bool(true));
                     in_force |= *activation == Some(Action::DockerReload);
+                }
+                Edit::DaemonFlag { edit, .. } => {
+                    let in_file = || context.effective.without_flags(LIVE_RESTORE, None).value == on;
+                    configured |= edit.op == Op::Set(Value::Bool(true)) || edit.op == Op::Remove && in_file();
                 }
                 Edit::Activate(action) => in_force |= *action == Action::DockerReload,
                 _ => {}
@@ -302,10 +372,12 @@ pub fn restart_by_hand(facts: &Facts) -> Option<String> {
     (!managed).then(|| format!("{SERVICE} did not start this dockerd: restart it the way it was started"))
 }
 
-/// What puts a changed key in force; `None` when no daemon runs.
+/// What puts a changed key in force; `None` when no daemon runs. A reload changes nothing that flags give.
 fn activation(key: &str, context: &Context) -> Option<Action> {
     context.facts.daemon.process.known()?;
-    let reload = daemon_keys::reloadable(key, context.effective.version) && context.effective.reload_is_harmful().is_none();
+    let reload = context.effective.flag(key).is_none()
+        && daemon_keys::reloadable(key, context.effective.version)
+        && context.effective.reload_is_harmful().is_none();
     Some(if reload { Action::DockerReload } else { Action::DockerRestart })
 }
 

@@ -6,7 +6,7 @@
 
 use serde_json::Value;
 
-use crate::fact::{Fact, Facts, Layout};
+use crate::fact::{Fact, Facts, Layout, ServiceManager};
 use crate::formats::argv::{self, DaemonFlags};
 use crate::formats::daemon_json::{Document, Problem};
 use crate::formats::daemon_keys::{self, EngineVersion, JsonType, Status};
@@ -92,8 +92,10 @@ pub struct Effective {
     pub file: ConfigFile,
     /// Flags of the running process.
     pub running: Option<DaemonFlags>,
-    /// Flags of the unit: those of the next start.
+    /// Flags of the unit.
     pub unit: Option<(ExecStart, DaemonFlags)>,
+    /// The unit is what starts dockerd, and it is read for certain: its flags are those of the next start.
+    pub unit_counts: bool,
     /// The engine's version, where it is known.
     pub version: Option<EngineVersion>,
 }
@@ -115,10 +117,12 @@ impl Effective {
             None => ConfigFile::Unreadable(format!("{path} was not looked at")),
         };
         let running = facts.daemon.process.known().map(|process| argv::parse(&process.argv));
+        let unit = if facts.daemon.layout.kind == Layout::Rootful { unit_flags(facts) } else { None };
         Self {
             file,
             running,
-            unit: if facts.daemon.layout.kind == Layout::Rootful { unit_flags(facts) } else { None },
+            unit_counts: started_by_unit(facts) && problem_of_unit(facts, unit.as_ref()).is_none(),
+            unit,
             version: facts.daemon.version.known().and_then(|version| EngineVersion::parse(version)),
             path,
         }
@@ -131,7 +135,8 @@ impl Effective {
             Some(_) if !by_hand => (None, self.unit.clone()),
             _ => (self.running.clone(), None),
         };
-        Self { path: self.path.clone(), file: ConfigFile::Parsed(document), running, unit, version: self.version }
+        let unit_counts = unit.is_some();
+        Self { path: self.path.clone(), file: ConfigFile::Parsed(document), running, unit, unit_counts, version: self.version }
     }
 
     /// Why the file's values can't be told, if they can't.
@@ -166,11 +171,7 @@ impl Effective {
                     let script = facts.files.get(INIT_SCRIPT).and_then(Fact::known);
                     script.map(|_| format!("they are in {INIT_SCRIPT} and what it reads; start dockerd, then they can be seen"))
                 }
-                // Lines that systemd passes over are none of ExecStart's.
-                Fact::Known(unit) => {
-                    let mut problems = self.unit.iter().flat_map(|(exec, _)| &exec.problems).map(ToString::to_string);
-                    problems.find(|problem| !unit.problems.contains(problem))
-                }
+                Fact::Known(_) => problem_of_unit(facts, self.unit.as_ref()),
             },
         }
     }
@@ -209,13 +210,31 @@ impl Effective {
         Some((format!("`{inside}` at {place}"), value))
     }
 
-    /// The effective value of a key or of a member of its object. Only meaningful when the file is readable.
+    /// The effective value of a key or of a member of its object, as it is configured: that of the next start where that can be told,
+    /// else that of the running dockerd. Only meaningful when the file is readable.
     pub fn setting(&self, key: &str, member: Option<&str>) -> Setting {
+        let flag = if self.unit_counts { self.unit_flag(key) } else { self.flag(key) };
+        self.merged(key, member, flag)
+    }
+
+    /// What the running dockerd has of a key by its own flags, where the next start may have something else.
+    pub fn running_setting(&self, key: &str, member: Option<&str>) -> Option<Setting> {
+        let flags = self.running.as_ref().filter(|_| self.unit_counts)?;
+        let flag = flags.get(key).map(|value| (value.clone(), Origin::Flag { text: texts(flags.origin(key)), place: None }));
+        Some(self.merged(key, member, flag))
+    }
+
+    /// What the file, or the default, says of a key that no flag gives.
+    pub fn without_flags(&self, key: &str, member: Option<&str>) -> Setting {
+        self.merged(key, member, None)
+    }
+
+    fn merged(&self, key: &str, member: Option<&str>, flag: Option<(Value, Origin)>) -> Setting {
         let inner = |value: &Value| match member {
             Some(member) => value.get(member).cloned(),
             None => Some(value.clone()),
         };
-        if let Some((value, origin)) = self.flag(key) {
+        if let Some((value, origin)) = flag {
             return Setting { value: inner(&value), origin };
         }
         if let ConfigFile::Parsed(document) = &self.file {
@@ -260,36 +279,48 @@ impl Effective {
         self.path.clone()
     }
 
-    /// A value that is set, by flag or in the file; not the default.
+    /// A value that is set, by flag or in the file; not the default. What the running dockerd was given counts, where one runs.
     pub fn configured(&self, key: &str) -> Option<Value> {
-        let setting = self.setting(key, None);
+        let setting = self.merged(key, None, self.flag(key));
         (!matches!(setting.origin, Origin::Default)).then_some(setting.value).flatten()
     }
 
-    /// The flag that gives a key: of the running process, else of the unit.
+    /// The flag that gives a key: of the running process, else of the unit. The file must not give it in either case.
     pub fn flag(&self, key: &str) -> Option<(Value, Origin)> {
-        let of_unit = self.unit.as_ref().and_then(|(exec, flags)| {
-            let value = flags.get(key)?;
-            let origins = flags.origin(key);
-            let place = origins.first().and_then(|origin| exec.argv.get(origin.index)).map(|word| word.origin.to_string());
-            Some((value.clone(), texts(origins), place))
+        let of_unit = self.unit_flag(key);
+        let running = self.running.as_ref().and_then(|flags| Some((flags.get(key)?, flags.origin(key))));
+        let Some((value, origins)) = running else { return of_unit };
+        let place = of_unit.and_then(|(_, origin)| match origin {
+            Origin::Flag { place, .. } => place,
+            _ => None,
         });
-        let running = self.running.as_ref();
-        match (running.and_then(|flags| Some((flags.get(key)?, flags.origin(key)))), of_unit) {
-            (Some((value, origins)), of_unit) => {
-                let place = of_unit.and_then(|(_, _, place)| place);
-                Some((value.clone(), Origin::Flag { text: texts(origins), place }))
-            }
-            // The process runs without it, the next start has it: the file must not have it either way.
-            (_, Some((value, text, place))) => Some((value, Origin::Flag { text, place })),
-            (_, None) => None,
-        }
+        Some((value.clone(), Origin::Flag { text: texts(origins), place }))
     }
 
-    /// Whether authorization plugins come from a flag: then a reload would switch authorization off.
+    /// The flags that dockerd starts with next, as far as that can be told; else those of the running one.
+    pub fn flags_of_next_start(&self) -> Option<&DaemonFlags> {
+        let unit = self.unit.as_ref().map(|(_, flags)| flags);
+        if self.unit_counts { unit } else { self.running.as_ref().or(unit) }
+    }
+
+    /// The flag of the unit that gives a key.
+    pub fn unit_flag(&self, key: &str) -> Option<(Value, Origin)> {
+        let (exec, flags) = self.unit.as_ref()?;
+        let value = flags.get(key)?;
+        let origins = flags.origin(key);
+        let place = origins.first().and_then(|origin| exec.argv.get(origin.index)).map(|word| word.origin.to_string());
+        Some((value.clone(), Origin::Flag { text: texts(origins), place }))
+    }
+
+    /// Why a reload would do harm, or nothing: authorization plugins that come from a flag would be switched off.
     pub fn reload_is_harmful(&self) -> Option<&'static str> {
         if self.flag("authorization-plugins").is_some() {
             return Some("a reload drops authorization plugins that are given by flag");
+        }
+        if let (Some(flags), ConfigFile::Parsed(document)) = (&self.running, &self.file)
+            && !argv::conflicts(flags, document).is_empty()
+        {
+            return Some("dockerd refuses to reload a file with a key that a flag gives, too");
         }
         let explicit_proxy = match &self.file {
             ConfigFile::Parsed(document) => {
@@ -382,6 +413,28 @@ fn unit_flags(facts: &Facts) -> Option<(ExecStart, DaemonFlags)> {
     let words: Vec<String> = exec.argv.iter().map(|word| word.text.clone()).collect();
     let flags = argv::parse(&words);
     Some((exec, flags))
+}
+
+/// Whether docker.service started the dockerd that runs, or will start it where none does.
+fn started_by_unit(facts: &Facts) -> bool {
+    match &facts.daemon.process {
+        Fact::Known(process) => {
+            facts.host.service_manager == ServiceManager::Systemd && process.service.as_deref() == Some(SERVICE)
+        }
+        Fact::Absent => true,
+        Fact::Unknown(_) => false,
+    }
+}
+
+/// Why the flags of docker.service are not known for certain, if they are not.
+pub fn problem_of_unit(facts: &Facts, unit: Option<&(ExecStart, DaemonFlags)>) -> Option<String> {
+    let (Some((exec, _)), Some(Fact::Known(fact))) = (unit, facts.units.get(SERVICE)) else {
+        return Some(format!("there is no {SERVICE}"));
+    };
+    let problems: Vec<String> = exec.problems.iter().map(ToString::to_string).collect();
+    // Lines that systemd passes over are none of ExecStart's.
+    let problem = problems.iter().find(|problem| !fact.problems.contains(problem)).cloned();
+    problem.or_else(|| problems.first().filter(|_| exec.refused).cloned())
 }
 
 /// A boolean inside an object under an unknown key, which dockerd takes as if it stood at the top.

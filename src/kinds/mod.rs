@@ -12,6 +12,7 @@ pub mod daemon_config;
 pub mod describe;
 pub mod effective;
 pub mod file;
+pub mod flags;
 pub mod host;
 pub mod image;
 pub mod layout;

@@ -18,7 +18,7 @@ pub fn accepted(path: &str, document: &Document, context: &Context) -> Result<()
             false => format!("containers would still fail with {path}: line {}: {what}; mend that first", fatal.line),
         });
     }
-    if let Some(key) = daemon_config::conflicts(context).first() {
+    if let Some(key) = daemon_config::conflicts_of_next_start(document, context).first() {
         return Err(format!("dockerd would still refuse {path}: `{key}` is also given as a flag; take one of them away first"));
     }
     let new = prerequisites::new_defects(document, context);

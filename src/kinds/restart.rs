@@ -166,6 +166,7 @@ fn started(effective: &Effective, facts: &Facts) -> Option<Effective> {
         file: ConfigFile::Parsed(document),
         running,
         unit: None,
+        unit_counts: false,
         version: effective.version,
     })
 }

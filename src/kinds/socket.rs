@@ -8,7 +8,7 @@ use crate::formats::daemon_json::{self, Op};
 use crate::kinds::effective::{Origin, SOCKET};
 use crate::kinds::file::{self, Wish};
 use crate::kinds::place::{self, Resolved};
-use crate::kinds::{Context, docker_missing, not_applicable, unit, unknown, verdict};
+use crate::kinds::{Context, docker_missing, flags, not_applicable, unit, unknown, verdict};
 use crate::observe::Observer;
 
 /// containerd's own configuration.
@@ -152,8 +152,7 @@ fn docker_group_key(want: &SocketWant, context: &Context) -> Vec<Edit> {
     let setting = context.effective.setting("group", None);
     let group = setting.value.as_ref().and_then(serde_json::Value::as_str).unwrap_or(DEFAULT_GROUP);
     let allowed = |name: &str| want.group_one_of.iter().any(|wanted| wanted == name);
-    // Beside a flag the key would keep dockerd from starting.
-    if want.group_one_of.is_empty() || allowed(group) || matches!(setting.origin, Origin::Flag { .. }) {
+    if want.group_one_of.is_empty() || allowed(group) {
         return Vec::new();
     }
     let op = match groups(want, context).into_iter().next() {
@@ -161,9 +160,18 @@ fn docker_group_key(want: &SocketWant, context: &Context) -> Vec<Edit> {
         Some((_, group)) => Op::Set(group.into()),
         None => return Vec::new(),
     };
+    let edit = daemon_json::Edit { path: vec!["group".into()], op };
+    // Beside a flag the key would keep dockerd from starting.
+    if context.effective.flag("group").is_some() {
+        let in_file = !matches!(context.effective.without_flags("group", None).origin, Origin::Default);
+        let corrects = matches!(setting.origin, Origin::Flag { .. })
+            && !in_file
+            && flags::corrected(context, std::slice::from_ref(&edit)).is_ok();
+        return if corrects { vec![Edit::DaemonFlag { edit, activation: None }] } else { Vec::new() };
+    }
     vec![Edit::DaemonKey {
         file: context.effective.path.clone(),
-        edit: daemon_json::Edit { path: vec!["group".into()], op },
+        edit,
         // The live socket is changed as well, so nothing has to restart for it.
         activation: None,
     }]

@@ -9,6 +9,7 @@ use crate::formats::audit_rule::Rule;
 use crate::formats::daemon_json::{self, Op};
 use crate::formats::rules_d;
 use crate::kinds::Context;
+use crate::kinds::effective::SERVICE;
 use crate::observe::RULES_DIR;
 use crate::plan::{count, drop_in_path};
 use crate::reach;
@@ -19,6 +20,7 @@ pub struct Draft {
     pub json: Vec<(daemon_json::Edit, usize)>,
     pub toml: Vec<([&'static str; 2], i64)>,
     pub settings: Vec<([String; 3], usize)>,
+    pub flags: Vec<(daemon_json::Edit, usize)>,
     pub rules: Vec<Rule>,
     pub allowed: Option<u32>,
     pub uid: Option<u32>,
@@ -28,7 +30,11 @@ pub struct Draft {
 
 impl Draft {
     pub fn has_content(&self) -> bool {
-        !self.json.is_empty() || !self.toml.is_empty() || !self.settings.is_empty() || !self.rules.is_empty()
+        !self.json.is_empty()
+            || !self.toml.is_empty()
+            || !self.settings.is_empty()
+            || !self.flags.is_empty()
+            || !self.rules.is_empty()
     }
 }
 
@@ -71,6 +77,25 @@ pub fn collect(
                 Some((_, other)) => return Err(opposite(*other, format!("{} in {file}", edit.path.join(".")))),
                 None => draft.json.push((edit.clone(), verdict)),
             }
+            if let Some(action) = activation {
+                actions.entry(*action).or_default().push(verdict);
+            }
+        }
+        Edit::DaemonFlag { edit, activation } => {
+            let draft = of(drafts, context, &drop_in_path(SERVICE), verdict);
+            // Of an object and its members the later edit would undo the earlier.
+            let touch = |one: &[String], other: &[String]| one.starts_with(other) || other.starts_with(one);
+            match draft.flags.iter().find(|(other, _)| touch(&other.path, &edit.path)) {
+                Some((other, _)) if other == edit => {}
+                Some((other, _)) if other.op == Op::Remove && edit.op == Op::Remove => {
+                    draft.flags.push((edit.clone(), verdict))
+                }
+                Some((_, other)) => {
+                    return Err(opposite(*other, format!("the flags of dockerd that give {}", edit.path.join("."))));
+                }
+                None => draft.flags.push((edit.clone(), verdict)),
+            }
+            actions.entry(Action::SystemdReload).or_default().push(verdict);
             if let Some(action) = activation {
                 actions.entry(*action).or_default().push(verdict);
             }
@@ -126,13 +151,16 @@ pub fn collect(
 
 pub fn summary(draft: &Draft, before: Option<&FileImage>, after: &FileImage) -> String {
     let mut parts = Vec::new();
-    let name = |edit: &daemon_json::Edit| edit.path.join(".");
-    let (removed, set): (Vec<_>, Vec<_>) = draft.json.iter().map(|(edit, _)| edit).partition(|edit| edit.op == Op::Remove);
-    if !set.is_empty() {
-        parts.push(format!("set {}", set.into_iter().map(name).collect::<Vec<_>>().join(", ")));
-    }
-    if !removed.is_empty() {
-        parts.push(format!("remove {}", removed.into_iter().map(name).collect::<Vec<_>>().join(", ")));
+    for (edits, of) in [(&draft.json, ""), (&draft.flags, "dockerd's flags for ")] {
+        let names =
+            |edits: Vec<&daemon_json::Edit>| edits.iter().map(|edit| edit.path.join(".")).collect::<Vec<_>>().join(", ");
+        let (removed, set): (Vec<_>, Vec<_>) = edits.iter().map(|(edit, _)| edit).partition(|edit| edit.op == Op::Remove);
+        if !set.is_empty() {
+            parts.push(format!("set {of}{}", names(set)));
+        }
+        if !removed.is_empty() {
+            parts.push(format!("remove {of}{}", names(removed)));
+        }
     }
     if !draft.settings.is_empty() {
         let settings = draft.settings.iter().map(|([_, name, value], _)| format!("{name}={value}"));

@@ -1,17 +1,19 @@
 //! Drafts into changes: each with everything before and after, or the reason why it is withheld.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use crate::baseline::control::Risk;
 use crate::change::{Action, Change, Effect, FileImage};
-use crate::fact::{Content, Fact, FileFact, FileKind};
+use crate::fact::{Content, Fact, Facts, FileFact, FileKind};
 use crate::finding::Verdict;
+use crate::foresight;
 use crate::formats::audit_rule::Rule;
 use crate::formats::daemon_json::Document;
-use crate::formats::{rules_d, unit_file};
+use crate::formats::rules_d;
+use crate::formats::unit_file::{self, Setting};
 use crate::kinds::effective::ConfigFile;
-use crate::kinds::{Context, next_start};
+use crate::kinds::{Context, flags, next_start};
 use crate::plan::count;
 use crate::plan::draft::{Draft, summary};
 use crate::reach;
@@ -27,6 +29,11 @@ pub struct Folding<'v, 'c, 'f> {
     pub context: &'c Context<'f>,
     /// dockerd's configuration file, without symbolic links.
     pub config: String,
+    /// What will be seen once dockerd's flags are corrected, where they are: the configuration file is judged by the flags of the next
+    /// start.
+    pub later: Option<Facts>,
+    /// What was seen, by real path; of several looks the one that read it.
+    pub seen: HashMap<&'f str, &'f FileFact>,
     /// Wishes for the metadata of what is not there yet: they are met as it is made.
     pub new: BTreeMap<String, Draft>,
     pub changes: Vec<Change>,
@@ -74,6 +81,9 @@ impl Folding<'_, '_, '_> {
             self.directories(path, &draft.verdicts)?;
         }
         let summary = summary(draft, before.as_ref(), &after);
+        if !draft.flags.is_empty() {
+            self.later = Some(foresight::with_file(self.context.facts, path, &after));
+        }
         self.push(summary, Effect::File { path: path.to_owned(), before, after: Some(after) }, &draft.verdicts);
         Ok(())
     }
@@ -81,12 +91,11 @@ impl Folding<'_, '_, '_> {
     /// What was seen at a real path, which may not be the name that was asked for; of several looks the one that read it.
     pub fn fact(&self, path: &str) -> Result<Option<&FileFact>, String> {
         let files = &self.context.facts.files;
-        let looks = || files.values().filter_map(Fact::known).filter(|fact| fact.real_path == path);
         match files.get(path) {
             Some(Fact::Unknown(why)) => Err(why.clone()),
             Some(Fact::Absent) => Ok(None),
             Some(Fact::Known(fact)) if fact.content.is_some() => Ok(Some(fact)),
-            _ => Ok(looks().find(|fact| fact.content.is_some()).or_else(|| looks().next())),
+            _ => Ok(self.seen.get(path).copied()),
         }
     }
 
@@ -109,6 +118,7 @@ impl Folding<'_, '_, '_> {
             match self.context.facts.files.get(dir) {
                 Some(Fact::Absent) if !planned(&self.changes, dir) => missing.push(dir.to_owned()),
                 Some(Fact::Unknown(why)) => return Err(why.clone()),
+                Some(Fact::Known(file)) if file.kind != FileKind::Dir => return Err(format!("{dir} is not a directory")),
                 _ => break,
             }
         }
@@ -126,24 +136,14 @@ impl Folding<'_, '_, '_> {
     /// The new content, where any is wished.
     fn content(&self, path: &str, draft: &Draft, fact: Option<&FileFact>) -> Result<Option<Content>, String> {
         let old = fact.and_then(|fact| fact.content.as_ref()).map(|content| content.0.as_slice());
-        if fact.is_some()
-            && old.is_none()
-            && (draft.json.len() + draft.settings.len() + draft.rules.len() + draft.toml.len()) > 0
-        {
+        if fact.is_some() && old.is_none() && draft.has_content() {
             return Err(format!("{path} is not a regular file that was read"));
         }
         if !draft.json.is_empty() {
             return self.daemon_json(path, draft).map(Some);
         }
-        if !draft.settings.is_empty() {
-            let settings: Vec<_> = draft
-                .settings
-                .iter()
-                .map(|([section, name, value], _)| (section.as_str(), name.as_str(), value.as_str()))
-                .collect();
-            return unit_file::drop_in(path, old, &settings)
-                .map(|bytes| Some(Content(bytes)))
-                .map_err(|problem| problem.to_string());
+        if !draft.settings.is_empty() || !draft.flags.is_empty() {
+            return self.drop_in(path, draft, old).map(Some);
         }
         if !draft.rules.is_empty() {
             return Ok(Some(Content(rules_d::own_file(old, &self.context.rules.of_others(), &draft.rules))));
@@ -152,6 +152,22 @@ impl Folding<'_, '_, '_> {
             return containerd_toml(path, old, &draft.toml).map(Some);
         }
         Ok(None)
+    }
+
+    /// harden's drop-in of a unit; of docker.service with dockerd's flags as all controls together want them.
+    fn drop_in(&self, path: &str, draft: &Draft, old: Option<&[u8]>) -> Result<Content, String> {
+        let edits: Vec<_> = draft.flags.iter().map(|(edit, _)| edit.clone()).collect();
+        let corrected = match edits.as_slice() {
+            [] => None,
+            edits => Some(flags::corrected(self.context, edits).map_err(|obstacle| obstacle.to_string())?),
+        };
+        let comment = corrected.as_ref().map(flags::Corrected::comment);
+        let comment = comment.as_deref();
+        let flags = corrected.iter().flat_map(flags::Corrected::settings);
+        let flags = flags.map(|(section, name, value)| Setting { section, name, value, comment });
+        let settings = draft.settings.iter().map(|([section, name, value], _)| Setting::new(section, name, value));
+        let settings: Vec<_> = settings.chain(flags).collect();
+        unit_file::drop_in(path, old, &settings).map(Content).map_err(|problem| problem.to_string())
     }
 
     /// The edited daemon.json, if dockerd would start with it.
@@ -167,21 +183,33 @@ impl Folding<'_, '_, '_> {
         let bytes = document.apply(&edits).map_err(|error| error.to_string())?;
         let after =
             Document::parse(&bytes).map_err(|_| "the edited file does not parse; this is a bug in harden".to_owned())?;
-        next_start::accepted(path, &after, self.context)?;
+        self.accepted(path, &after)?;
         Ok(Content(bytes))
+    }
+
+    fn accepted(&self, path: &str, document: &Document) -> Result<(), String> {
+        match &self.later {
+            Some(later) => next_start::accepted(path, document, &Context::new(later, &self.context.audit_key)),
+            None => next_start::accepted(path, document, self.context),
+        }
     }
 
     /// A reload or restart without an edit makes dockerd read the file as it is: it must be one that dockerd accepts.
     pub fn dockerd_reads_on(&mut self, actions: &BTreeMap<Action, Vec<usize>>) -> Result<(), String> {
         let effective = &self.context.effective;
-        let ConfigFile::Parsed(document) = &effective.file else { return Ok(()) };
+        let empty = Document::empty();
+        let document = match &effective.file {
+            ConfigFile::Parsed(document) => document,
+            ConfigFile::Missing => &empty,
+            ConfigFile::Broken(_) | ConfigFile::Unreadable(_) => return Ok(()),
+        };
         let edited = |change: &Change| matches!(&change.effect, Effect::File { path, after: Some(after), .. } if after.content.is_some() && *path == self.config);
         let docker = [Action::DockerReload, Action::DockerRestart].into_iter().filter_map(|action| actions.get(&action));
         let verdicts: Vec<usize> = docker.flatten().copied().collect();
         if verdicts.is_empty() || self.changes.iter().any(edited) {
             return Ok(());
         }
-        next_start::accepted(&effective.path, document, self.context).inspect_err(|reason| {
+        self.accepted(&effective.path, document).inspect_err(|reason| {
             for verdict in verdicts {
                 self.withheld_of.entry(verdict).or_insert_with(|| reason.clone());
             }
@@ -222,4 +250,16 @@ fn containerd_toml(path: &str, old: Option<&[u8]>, edits: &[([&'static str; 2], 
         document[table][key] = toml_edit::Item::Value(new);
     }
     Ok(Content(document.to_string().into_bytes()))
+}
+
+/// What was seen, by real path, in one pass; of several looks at a file the first that read it, else the first.
+pub fn by_real_path(facts: &Facts) -> HashMap<&str, &FileFact> {
+    let mut seen: HashMap<&str, &FileFact> = HashMap::new();
+    for fact in facts.files.values().filter_map(Fact::known) {
+        let look = seen.entry(&fact.real_path).or_insert(fact);
+        if look.content.is_none() && fact.content.is_some() {
+            *look = fact;
+        }
+    }
+    seen
 }

@@ -148,6 +148,8 @@ pub fn fold(
         verdicts,
         context,
         config: reach::real(&context.facts.files, &context.facts.daemon.config_file),
+        later: None,
+        seen: folding::by_real_path(context.facts),
         new: BTreeMap::new(),
         changes: Vec::new(),
         changes_of: BTreeMap::new(),

@@ -166,6 +166,9 @@ pub struct Live {
 const RELOAD: &str = "docker-reload: SIGHUP to dockerd: it reads its configuration again; interrupts nothing";
 const RESTART: &str = "docker-restart: restarts dockerd; no container is running";
 const RESTART_ONLY: &str = "docker-restart: restarts dockerd; no container is running (what is on disk is not in force yet)";
+const SYSTEMD: &str = "systemd-reload: systemd reads its units again; interrupts nothing";
+/// The new drop-in is watched like the others.
+const NEW_WATCH: &str = "audit-watch-docker-service /etc/systemd/system/docker.service.d/zz-harden.conf";
 const AUDIT_LOAD: &str = "audit-load: adds the missing audit rules to the kernel; interrupts nothing";
 const ADD_ONE: &str = "audit-kernel kernel audit rules: add 1 rule to the kernel's list; nothing is removed";
 const WXA: &str = "recorded (wxa) by rules.d and by the kernel";
@@ -431,15 +434,10 @@ pub const LIVE: &[Live] = &[
             without_key(facts, r#""log-level": "info""#);
             process(facts).argv.push("--log-level=debug".into());
         },
-        findings: &[manual(
-            "log-level",
-            "debug",
-            "info",
-            "it is given by the flag --log-level=debug; change or take away that flag where dockerd is started",
-        )],
+        findings: &[automatic("log-level", "info; the running dockerd has debug", "info")],
         also: &[],
         changes: &[],
-        activations: &[],
+        activations: &[SYSTEMD, RESTART_ONLY],
     },
     Live {
         control: "daemon-config-valid",
@@ -448,16 +446,20 @@ pub const LIVE: &[Live] = &[
             edit(facts, "/usr/lib/systemd/system/docker.service", "-H fd://", "-H fd:// --live-restore");
             process(facts).argv.push("--live-restore".into());
         },
-        findings: &[manual(
+        findings: &[automatic(
             "/etc/docker/daemon.json:4:5",
             "wrong: `live-restore` is here and also given by the flag --live-restore in \
              /usr/lib/systemd/system/docker.service:8",
             "a configuration that this engine reads as it is meant",
-            "dockerd does not start with both; take one of them away",
         )],
-        also: &[],
-        changes: &[],
-        activations: &[],
+        also: &[NEW_WATCH],
+        changes: &[
+            "create /etc/audit/rules.d/50-harden-docker.rules: add 1 audit rule",
+            "create /etc/systemd/system/docker.service.d/zz-harden.conf: remove dockerd's flags for live-restore",
+            ADD_ONE,
+            "    -a always,exit -S all -F path=/etc/systemd/system/docker.service.d/zz-harden.conf -F perm=wa -F key=docker",
+        ],
+        activations: &[AUDIT_LOAD, SYSTEMD, RESTART],
     },
     // A reload that would switch authorization off is none.
     Live {
@@ -806,7 +808,7 @@ fn the_host_is_as_wanted() {
             .map(|finding| finding.control.as_str())
             .filter(|id| !id.starts_with("image-") && !id.starts_with("swarm-"))
             .collect::<Vec<_>>(),
-        [""; 0]
+        [crate::layout::ROOTLESS]
     );
     assert_eq!((changes(&assessment), activations(&assessment)), (Vec::new(), Vec::new()));
 }

@@ -4,21 +4,42 @@ use super::{Assignment, Origin, Problem, UnitFile, is_line_end, parse};
 
 const HEADER: &str = "# Written by harden. Lines added here are kept.\n";
 
+/// A setting to be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Setting<'a> {
+    /// Its section, without brackets.
+    pub section: &'a str,
+    /// Its name.
+    pub name: &'a str,
+    /// Its value.
+    pub value: &'a str,
+    /// A line that is put above it where the drop-in does not have the setting yet; begins with `#`.
+    pub comment: Option<&'a str>,
+}
+
+impl<'a> Setting<'a> {
+    /// One without a comment.
+    pub fn new(section: &'a str, name: &'a str, value: &'a str) -> Self {
+        Self { section, name, value, comment: None }
+    }
+}
+
 /// One section of settings that go by one name; several values are the lines of a list in order, an empty one resets it.
 struct Wanted<'a> {
     section: &'a str,
     name: &'a str,
     values: Vec<&'a str>,
+    comment: Option<&'a str>,
 }
 
-/// Puts `settings` (section, name, value) into the drop-in `existing`, which lies at `path`, or into a new one.
+/// Puts `settings` into the drop-in `existing`, which lies at `path`, or into a new one.
 ///
 /// A name given more than once is a list whose lines come in that order. A setting that already stands there as wanted is
 /// left alone, so an unchanged drop-in is byte-identical; otherwise its first line is replaced and its others go.
 ///
 /// # Errors
 /// When systemd would not read the existing file to its end, or a setting does not fit on one line as it is.
-pub fn drop_in(path: &str, existing: Option<&[u8]>, settings: &[(&str, &str, &str)]) -> Result<Vec<u8>, Problem> {
+pub fn drop_in(path: &str, existing: Option<&[u8]>, settings: &[Setting]) -> Result<Vec<u8>, Problem> {
     let mut text = existing.unwrap_or(HEADER.as_bytes()).to_vec();
     let old = readable(path, &text)?;
     for wanted in grouped(settings) {
@@ -49,12 +70,12 @@ fn readable(path: &str, text: &[u8]) -> Result<UnitFile, Problem> {
     }
 }
 
-fn grouped<'a>(settings: &[(&'a str, &'a str, &'a str)]) -> Vec<Wanted<'a>> {
+fn grouped<'a>(settings: &[Setting<'a>]) -> Vec<Wanted<'a>> {
     let mut groups: Vec<Wanted<'a>> = Vec::new();
-    for &(section, name, value) in settings {
+    for &Setting { section, name, value, comment } in settings {
         match groups.iter_mut().find(|group| group.section == section && group.name == name) {
             Some(group) => group.values.push(value),
-            None => groups.push(Wanted { section, name, values: vec![value] }),
+            None => groups.push(Wanted { section, name, values: vec![value], comment }),
         }
     }
     groups
@@ -90,10 +111,11 @@ fn put(text: &[u8], file: &UnitFile, wanted: &Wanted) -> Vec<u8> {
         out.extend_from_slice(&text[kept_from..]);
         return out;
     }
+    let lines = format!("{}{}", wanted.comment.map(|line| format!("{line}\n")).unwrap_or_default(), wanted.lines());
     // After the last assignment of its section, else in a section of its own at the end.
     if let Some(last) = file.assignments.iter().rfind(|one| one.section == wanted.section) {
         let mut out = with_line_end(&text[..last.span.end]);
-        out.extend_from_slice(wanted.lines().as_bytes());
+        out.extend_from_slice(lines.as_bytes());
         out.extend_from_slice(&text[last.span.end..]);
         return out;
     }
@@ -101,7 +123,7 @@ fn put(text: &[u8], file: &UnitFile, wanted: &Wanted) -> Vec<u8> {
     if !out.is_empty() {
         out.push(b'\n');
     }
-    out.extend_from_slice(format!("[{}]\n{}", wanted.section, wanted.lines()).as_bytes());
+    out.extend_from_slice(format!("[{}]\n{lines}", wanted.section).as_bytes());
     out
 }
 
@@ -118,8 +140,8 @@ fn with_line_end(text: &[u8]) -> Vec<u8> {
 }
 
 /// What a file sets besides these settings.
-fn others<'a>(file: &'a UnitFile, settings: &[(&str, &str, &str)]) -> Vec<(&'a str, &'a str, &'a str)> {
-    let ours = |one: &Assignment| settings.iter().any(|&(section, name, _)| one.section == section && one.name == name);
+fn others<'a>(file: &'a UnitFile, settings: &[Setting]) -> Vec<(&'a str, &'a str, &'a str)> {
+    let ours = |one: &Assignment| settings.iter().any(|wanted| one.section == wanted.section && one.name == wanted.name);
     let others = file.assignments.iter().filter(|one| !ours(one));
     others.map(|one| (one.section.as_str(), one.name.as_str(), one.value.as_str())).collect()
 }
@@ -129,9 +151,13 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const SOCKET: [(&str, &str, &str); 2] = [("Socket", "SocketMode", "0660"), ("Socket", "SocketGroup", "docker")];
+    const fn plain(section: &'static str, name: &'static str, value: &'static str) -> Setting<'static> {
+        Setting { section, name, value, comment: None }
+    }
 
-    fn text(existing: Option<&str>, settings: &[(&str, &str, &str)]) -> String {
+    const SOCKET: [Setting; 2] = [plain("Socket", "SocketMode", "0660"), plain("Socket", "SocketGroup", "docker")];
+
+    fn text(existing: Option<&str>, settings: &[Setting]) -> String {
         String::from_utf8(drop_in("d", existing.map(str::as_bytes), settings).unwrap()).unwrap()
     }
 
@@ -159,7 +185,7 @@ mod tests {
 
     #[test]
     fn a_list_is_written_with_its_reset() {
-        let settings = [("Service", "ExecStart", ""), ("Service", "ExecStart", "/usr/bin/dockerd -H fd://")];
+        let settings = [plain("Service", "ExecStart", ""), plain("Service", "ExecStart", "/usr/bin/dockerd -H fd://")];
         let written = text(None, &settings);
         assert_eq!(
             written,
@@ -170,23 +196,29 @@ mod tests {
             text(Some("[Service]\nExecStart=\nExecStart=/usr/bin/dockerd \\\n -D\n"), &settings),
             "[Service]\nExecStart=\nExecStart=/usr/bin/dockerd -H fd://\n"
         );
+        // The comment comes with the setting, once.
+        let commented = settings.map(|setting| Setting { comment: Some("# Why."), ..setting });
+        let written = text(Some("[Service]\nA=1"), &commented);
+        assert_eq!(written, "[Service]\nA=1\n# Why.\nExecStart=\nExecStart=/usr/bin/dockerd -H fd://\n");
+        let other = [commented[0], Setting { value: "/usr/bin/dockerd", ..commented[1] }];
+        assert_eq!(text(Some(&written), &other), "[Service]\nA=1\n# Why.\nExecStart=\nExecStart=/usr/bin/dockerd\n");
     }
 
     #[test]
     fn what_cannot_be_written_is_refused() {
         for value in ["a\nb", " a", "a\\", "a\rSocketUser=x", "a\0b"] {
-            let error = drop_in("d", None, &[("Socket", "SocketUser", value)]).unwrap_err();
+            let error = drop_in("d", None, &[Setting::new("Socket", "SocketUser", value)]).unwrap_err();
             assert_eq!(
                 error.to_string(),
                 "d:1: [Socket] SocketUser cannot be written: a name or value does not fit on one line"
             );
         }
-        let error = drop_in("d", None, &[("Socket]\nA=1\n[Socket", "SocketUser", "root")]).unwrap_err();
+        let error = drop_in("d", None, &[plain("Socket]\nA=1\n[Socket", "SocketUser", "root")]).unwrap_err();
         assert_eq!(
             error.what,
             "[Socket]\nA=1\n[Socket] SocketUser cannot be written: a name or value does not fit on one line"
         );
-        let error = drop_in("d", None, &[("Socket", "A=1\nSocketUser", "root")]).unwrap_err();
+        let error = drop_in("d", None, &[plain("Socket", "A=1\nSocketUser", "root")]).unwrap_err();
         assert_eq!(error.what, "[Socket] A=1\nSocketUser cannot be written: a name or value does not fit on one line");
         let error = drop_in("d", Some(b"[Socket]\nA=1\n[oops\n"), &SOCKET).unwrap_err();
         assert_eq!(error.to_string(), "d:3: the section header does not end with `]`; systemd reads nothing from here on");

@@ -18,10 +18,10 @@ use crate::change::Edit;
 use crate::fact::{Fact, Facts, FileFact, FileKind};
 use crate::finding::Outcome;
 use crate::foresight;
-use crate::formats::daemon_json::Document;
+use crate::formats::daemon_json::{self, Document};
 use crate::formats::daemon_keys::EngineVersion;
 use crate::kinds::effective::{ConfigFile, Effective, SERVICE};
-use crate::kinds::{Context, daemon, unit};
+use crate::kinds::{Context, daemon, flags, unit};
 use crate::observe::Observer;
 use crate::plan::Plan;
 
@@ -123,11 +123,16 @@ pub fn defects(document: &Document, context: &Context) -> Vec<Defect> {
 
 /// Those that the document has and the present file has not.
 pub fn new_defects(document: &Document, context: &Context) -> Vec<Defect> {
+    new_defects_after(document, context, context)
+}
+
+/// Those that the document has once dockerd's flags are as `later` says, and the present file has not with the present flags.
+pub fn new_defects_after(document: &Document, later: &Context, context: &Context) -> Vec<Defect> {
     let present = match &context.effective.file {
         ConfigFile::Parsed(document) => defects(document, context),
         _ => defects(&Document::empty(), context),
     };
-    let mut found = defects(document, context);
+    let mut found = defects(document, later);
     found.retain(|defect| !present.contains(defect));
     found
 }
@@ -136,7 +141,14 @@ pub fn new_defects(document: &Document, context: &Context) -> Vec<Defect> {
 pub fn observe(observer: &mut Observer, baseline: Option<&Baseline>) {
     look(observer, &|facts| {
         let context = Context::of_daemon(facts);
-        documents(baseline, &context).iter().flat_map(|document| wanted(document, &context)).collect()
+        let mut looks = Vec::new();
+        for (document, later) in starts(baseline, &context) {
+            looks.extend(match later {
+                Some(later) => wanted(&document, &Context::of_daemon(&later)),
+                None => wanted(&document, &context),
+            });
+        }
+        looks
     });
 }
 
@@ -145,7 +157,7 @@ pub fn observe_after(observer: &mut Observer, plan: &Plan) {
     look(observer, &|facts| {
         let later = foresight::after(facts, plan);
         let context = Context::of_daemon(&later);
-        documents(None, &context).iter().flat_map(|document| wanted(document, &context)).collect()
+        starts(None, &context).iter().flat_map(|(document, _)| wanted(document, &context)).collect()
     });
 }
 
@@ -177,8 +189,22 @@ fn wanted(document: &Document, context: &Context) -> Vec<Look> {
     next.looks.into_inner()
 }
 
-/// The file as it is, after each edit that a control would make, and after all of them.
-fn documents(baseline: Option<&Baseline>, context: &Context) -> Vec<Document> {
+/// The edits of daemon.json and those of dockerd's flags.
+pub fn edits_of(edits: &[Edit]) -> (Vec<daemon_json::Edit>, Vec<daemon_json::Edit>) {
+    let (mut of_file, mut of_flags) = (Vec::new(), Vec::new());
+    for edit in edits {
+        match edit {
+            Edit::DaemonKey { edit, .. } => of_file.push(edit.clone()),
+            Edit::DaemonFlag { edit, .. } if !of_flags.contains(edit) => of_flags.push(edit.clone()),
+            _ => {}
+        }
+    }
+    (of_file, of_flags)
+}
+
+/// The file as it is, after what each control would edit, and after all of that; where flags are edited too, with the facts as they are
+/// then.
+fn starts(baseline: Option<&Baseline>, context: &Context) -> Vec<(Document, Option<Facts>)> {
     let empty = Document::empty();
     let present = match &context.effective.file {
         ConfigFile::Parsed(document) => document,
@@ -190,19 +216,23 @@ fn documents(baseline: Option<&Baseline>, context: &Context) -> Vec<Document> {
         Want::Daemon(want) => Some(daemon::judge(control, want, context)),
         _ => None,
     });
-    let mut edits = Vec::new();
-    for verdict in verdicts.flatten() {
-        let Outcome::Fixable(wishes) = verdict.outcome else { continue };
-        edits.extend(wishes.into_iter().filter_map(|wish| match wish {
-            Edit::DaemonKey { edit, .. } => Some(edit),
+    let wishes: Vec<Vec<Edit>> = verdicts
+        .flatten()
+        .filter_map(|verdict| match verdict.outcome {
+            Outcome::Fixable(wishes) => Some(wishes),
             _ => None,
-        }));
-    }
-    let after = |edits: &[_]| Document::parse(&present.apply(edits).ok()?).ok();
-    let mut documents = vec![present.clone()];
-    documents.extend(edits.iter().filter_map(|edit| after(std::slice::from_ref(edit))));
-    documents.extend(after(&edits));
-    documents
+        })
+        .collect();
+    let after = |wishes: &[Edit]| {
+        let (of_file, of_flags) = edits_of(wishes);
+        let document = Document::parse(&present.apply(&of_file).ok()?).ok()?;
+        let later = if of_flags.is_empty() { None } else { flags::after(context, &of_flags) };
+        Some((document, later))
+    };
+    let mut starts = vec![(present.clone(), None)];
+    starts.extend(wishes.iter().filter_map(|wishes| after(wishes)));
+    starts.extend(after(&wishes.concat()));
+    starts
 }
 
 /// Something that was not looked at.
@@ -269,7 +299,9 @@ impl<'c, 'f> Next<'c, 'f> {
         else {
             return false;
         };
-        file.mtime_ns <= process.started_ns && self.context.effective.setting(key, None).value == self.value(key)
+        let effective = &self.context.effective;
+        let running = effective.running_setting(key, None).unwrap_or_else(|| effective.setting(key, None));
+        file.mtime_ns <= process.started_ns && running.value == self.value(key)
     }
 
     /// Before this major version; false where the version is unknown.
