@@ -14,7 +14,7 @@ use crate::formats::{exec_edit, mask, rules_d};
 use crate::kinds::restart::Restart;
 use crate::kinds::{self, Context, daemon};
 use crate::plan::{self, Folded, Plan};
-use crate::render::diff;
+use crate::render::{diff, progress};
 use crate::report::{self, BaselineRef, ChangeView, Report, RunOutcome, Summary};
 
 /// The variable that holds the key of harden's own audit rules.
@@ -43,6 +43,7 @@ pub struct Assessment {
 /// When two controls of the baseline want opposite things.
 pub fn assess(baseline: &Baseline, facts: &Facts, limits: &Limits) -> Result<Assessment> {
     let audit_key = baseline.vars.get(AUDIT_KEY).and_then(serde_json::Value::as_str).unwrap_or("docker");
+    progress::stage(format!("judging by {}", progress::many(baseline.controls.len(), "control")));
     let context = Context::new(facts, audit_key);
     let mut verdicts = judge(baseline, &context);
     let now = jiff::Timestamp::now();

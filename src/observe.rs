@@ -19,6 +19,7 @@ use crate::kinds::socket::CONTAINERD_CONFIG;
 use crate::kinds::{self, daemon, prerequisites, restart, swarm, watch};
 use crate::plan::{Plan, drop_in_path};
 use crate::reach;
+use crate::render::progress;
 
 /// Format of saved facts.
 pub const SCHEMA: &str = "harden/facts/1";
@@ -35,6 +36,7 @@ const DOCKERD: [&str; 4] =
 /// Looks at a host through the eyes of a baseline.
 pub fn observe(host: &Host, baseline: &Baseline) -> Result<Facts> {
     let mut observer = Observer::new(host);
+    progress::stage("looking at this host");
     observer.machine();
     observer.docker();
     if baseline.controls.iter().any(kinds::needs_audit) {

@@ -7,6 +7,7 @@ use crate::finding::{Outcome, Verdict};
 use crate::kinds::place::{self, Resolved};
 use crate::kinds::{Context, docker_missing, layout, not_applicable, unknown, verdict};
 use crate::observe::Observer;
+use crate::render::progress;
 
 /// Bits that let others than the owner write.
 const WRITABLE_FOR_OTHERS: u32 = 0o022;
@@ -20,7 +21,9 @@ pub fn observe(want: &FileWant, observer: &mut Observer) {
         observer.group(name);
     }
     for place in &want.paths {
-        for path in observer.resolve(place) {
+        let paths = observer.resolve(place);
+        progress::stage(format!("looking at {} ({place})", progress::many(paths.len(), "file")));
+        for path in paths {
             observer.stat(&path);
             if want.parents {
                 for parent in parents(&path) {

@@ -16,6 +16,7 @@ use crate::formats::rules_d::{self, Flavour, Merged};
 use crate::kinds::place::{self, Resolved};
 use crate::kinds::{Context, docker_missing, not_applicable, unknown, verdict};
 use crate::observe::Observer;
+use crate::render::progress;
 
 /// File systems that are empty at boot, when the rules load: a rule on something in them would stop the load.
 const EMPTY_AT_BOOT: [&str; 6] = ["/run", "/var/run", "/tmp", "/dev", "/proc", "/sys"];
@@ -41,6 +42,7 @@ pub fn observe_rule_paths(observer: &mut Observer) {
     for rule in on_disk.iter().map(|(rule, _)| rule).chain(in_kernel) {
         paths.extend(rule_path(rule));
     }
+    progress::stage(format!("looking at what {} name", progress::many(paths.len(), "audit rule")));
     paths.sort();
     paths.dedup();
     for path in paths {
