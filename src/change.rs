@@ -187,7 +187,7 @@ pub struct Activation {
     pub reason: String,
     /// The changes that need it.
     pub changes: Vec<String>,
-    /// Why harden can't do it itself on this host, and what to type; `None` when it does.
+    /// Why harden does not do it (it can't on this host, or was told not to), and what to type; `None` when it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by_hand: Option<String>,
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::baseline::control::Risk;
+use crate::host::HEALTH_TIMEOUT;
 
 /// Judges a Docker host by a baseline, shows the difference, and brings the host there.
 ///
@@ -81,6 +82,32 @@ pub struct Common {
     pub verbose: bool,
 }
 
+/// How what is written is put in force.
+#[derive(Debug, Clone, Args)]
+pub struct PutInForce {
+    /// Only write: no reload, no restart, no audit rule into the kernel. What is left to be done is listed with the commands to type;
+    /// a later `apply` does it.
+    #[arg(long, help_heading = "Putting it in force")]
+    pub no_activate: bool,
+    /// How it is waited.
+    #[command(flatten)]
+    pub patience: Patience,
+}
+
+/// How long the daemon is waited for.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Patience {
+    /// How long dockerd may take to answer after a restart, before everything is put back.
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = HEALTH_TIMEOUT.as_secs(),
+        value_parser = clap::value_parser!(u64).range(1..=3600),
+        help_heading = "Putting it in force"
+    )]
+    pub health_timeout: u64,
+}
+
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -113,6 +140,9 @@ pub enum Command {
         /// Go on with the rest when a change had to be withheld.
         #[arg(long)]
         keep_going: bool,
+        /// How it is put in force.
+        #[command(flatten)]
+        in_force: PutInForce,
     },
     /// Undo a transaction, the newest by default.
     Rollback {
@@ -125,6 +155,9 @@ pub enum Command {
         /// Also put back what someone changed since; what it is now is kept in the new transaction.
         #[arg(long)]
         force: bool,
+        /// How it is put in force.
+        #[command(flatten)]
+        in_force: PutInForce,
     },
     /// What was done here, and how it ended.
     History {
@@ -136,7 +169,11 @@ pub enum Command {
         prune: bool,
     },
     /// Put back what a run that was cut short had begun (every `apply` does it first).
-    Recover,
+    Recover {
+        /// How it is waited.
+        #[command(flatten)]
+        patience: Patience,
+    },
     /// Write an artifact for an image build.
     Generate {
         /// Which one.

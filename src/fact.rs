@@ -353,6 +353,8 @@ pub struct ApiFacts {
     pub registry_mirrors: Option<Vec<String>>,
     /// `/info` `Containerd.Address` (25.0 and later).
     pub containerd_address: Option<String>,
+    /// `/info` `Plugins.Authorization`; it goes on naming plugins that a reload has dropped.
+    pub authorization_plugins: Option<Vec<String>>,
     /// `/info` `CgroupDriver`.
     pub cgroup_driver: Option<String>,
     /// Whether images and containers are kept by containerd's snapshotters (`/info` `DriverStatus`), not by a storage driver.

@@ -8,15 +8,15 @@ use std::path::{Path, PathBuf};
 use crate::baseline::Baseline;
 use crate::baseline::control::{ImageRule, Place, SocketOf, Want};
 use crate::error::Result;
-use crate::fact::{Fact, Facts, SwarmFacts, UnitFacts};
+use crate::fact::{Fact, Facts, Layout, ServiceManager, SwarmFacts, UnitFacts};
 use crate::formats::{exec_start, rules_d, unit_file, unit_path};
 use crate::host::Host;
 use crate::host::fs::Want as Look;
 use crate::host::process;
-use crate::kinds::effective::{DEFAULT_CONFIG_FILE, Effective, INIT_SCRIPT, SERVICE, SOCKET};
+use crate::kinds::effective::{self, DEFAULT_CONFIG_FILE, Effective, INIT_SCRIPT, SERVICE, SOCKET};
 use crate::kinds::place::{self, Resolved};
 use crate::kinds::socket::CONTAINERD_CONFIG;
-use crate::kinds::{self, daemon, prerequisites, restart, swarm, watch};
+use crate::kinds::{self, daemon, prerequisites, restart, supervisor, swarm, unit, watch};
 use crate::plan::{Plan, drop_in_path};
 use crate::reach;
 use crate::render::progress;
@@ -68,6 +68,14 @@ pub fn observe_docker(host: &Host) -> Facts {
 pub fn observe_after(host: &Host, facts: Facts, plan: &Plan) -> Facts {
     let mut observer = Observer { facts, ..Observer::new(host) };
     prerequisites::observe_after(&mut observer, plan);
+    observer.facts
+}
+
+/// Finds dockerd as it runs now (its unit, its process, its configuration and where it listens), without asking it.
+pub fn find_docker(host: &Host) -> Facts {
+    let mut observer = Observer::new(host);
+    observer.machine();
+    observer.find_dockerd();
     observer.facts
 }
 
@@ -215,6 +223,9 @@ impl<'h> Observer<'h> {
             }
         }
         let Some(fragment) = fragment else { return Fact::Absent };
+        if self.facts.host.service_manager == ServiceManager::Systemd {
+            self.stat(unit::MADE_AS_UNITS_ARE_READ);
+        }
         let listing = match drop_ins(self) {
             Ok(listing) => listing,
             Err(why) => return Fact::Unknown(why),
@@ -345,34 +356,8 @@ impl<'h> Observer<'h> {
 
     /// dockerd: its unit, its process, its configuration, its API.
     fn docker(&mut self) {
-        self.unit(SERVICE);
-        let unit_flags = self.effective().0.unit.as_ref().map(|(_, flags)| {
-            (flags.config_file.clone(), flags.get("pidfile").and_then(|path| path.as_str().map(str::to_owned)))
-        });
-        let (unit_config, pidfile) = unit_flags.unwrap_or_default();
-        if self.facts.units.get(SERVICE).is_some_and(Fact::is_absent) {
-            self.stat(INIT_SCRIPT);
-        }
-        // With docker.socket systemd may be the one who listens, whatever the flags say: a connection would start Docker.
-        self.unit(SOCKET);
-        let activated = self.effective().0.socket_activated()
-            || !matches!(self.facts.units.get(SOCKET), Some(Fact::Absent))
-            || self.socket_of_others().is_some();
-        let daemon = self.host.find_dockerd(pidfile.as_deref(), activated);
-        let pending = self.host.ask_engine(&daemon);
-        self.facts.daemon.process = daemon;
-        self.effective = None;
-        self.layout_of_process();
-        let running_config = self.effective().0.running.as_ref().map(|flags| flags.config_file.clone());
-        let config = running_config.unwrap_or(unit_config);
-        let config = config.or_else(|| kinds::layout::config_file(&self.facts.daemon.layout.kind).ok());
-        let config = config.unwrap_or_else(|| DEFAULT_CONFIG_FILE.into());
-        if !config.starts_with('/') {
-            let why = format!("dockerd was started with the relative path --config-file {config}; give it an absolute one");
-            self.facts.files.insert(config.clone(), Fact::Unknown(why));
-        }
-        self.read(&config);
-        self.facts.daemon.config_file = config;
+        self.find_dockerd();
+        let pending = self.host.ask_engine(&self.facts.daemon.process);
         self.facts.daemon.installed = self.docker_installed();
         let answer = pending.wait();
         (self.facts.daemon.api, self.facts.daemon.version) = (answer.api, answer.version);
@@ -383,6 +368,53 @@ impl<'h> Observer<'h> {
         self.facts.daemon.config_at_start = self.host.config_at_start(&self.facts);
         self.effective = None;
         restart::observe(self);
+    }
+
+    /// dockerd's unit, process and configuration file, and the socket to ask it at.
+    fn find_dockerd(&mut self) {
+        self.unit(SERVICE);
+        let init = !effective::starts_units(&self.facts);
+        if init || self.facts.units.get(SERVICE).is_some_and(Fact::is_absent) {
+            self.stat(INIT_SCRIPT);
+        }
+        // With docker.socket systemd may be the one who listens, whatever the flags say: a connection would start Docker.
+        self.unit(SOCKET);
+        // Where it would be, had it been started by its unit.
+        let config = self.effective().0.unit.as_ref().and_then(|(_, flags)| flags.config_file.clone());
+        self.read_config(config.unwrap_or_else(|| DEFAULT_CONFIG_FILE.into()));
+        let others = self.socket_of_others().is_some();
+        let (effective, facts) = self.effective();
+        let has_unit = !matches!(facts.units.get(SOCKET), Some(Fact::Absent));
+        let activated = effective.socket_activated() || (has_unit && effective::starts_units(facts));
+        // A link to somebody else's socket is not connected to either: that would start them.
+        let activated = activated || others;
+        let sockets = if activated { Vec::new() } else { effective.docker_sockets(facts) };
+        let pidfile = effective.configured("pidfile").and_then(|path| path.as_str().map(str::to_owned));
+        self.facts.daemon.process = self.host.find_dockerd(pidfile.as_deref(), &sockets);
+        self.effective = None;
+        self.layout_of_process();
+        let of_layout = kinds::layout::config_file(&self.facts.daemon.layout.kind);
+        let running = self.effective().0.running.as_ref().map(|flags| flags.config_file.clone());
+        if running.is_some() || self.facts.daemon.layout.kind != Layout::Rootful {
+            let config = running.flatten().or_else(|| of_layout.ok());
+            self.read_config(config.unwrap_or_else(|| DEFAULT_CONFIG_FILE.into()));
+        }
+        let (effective, facts) = self.effective();
+        let sockets = effective.listening_sockets(facts);
+        self.host.dockerd_listens_on(&sockets);
+        if init {
+            supervisor::observe(self);
+        }
+    }
+
+    fn read_config(&mut self, path: String) {
+        if !path.starts_with('/') {
+            let why = format!("dockerd was started with the relative path --config-file {path}; give it an absolute one");
+            self.facts.files.insert(path.clone(), Fact::Unknown(why));
+        }
+        self.read(&path);
+        self.facts.daemon.config_file = path;
+        self.effective = None;
     }
 
     fn docker_installed(&mut self) -> Fact<String> {

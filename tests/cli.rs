@@ -46,7 +46,7 @@ fn exit_statuses() {
 fn wrong_usage_says_what_was_meant() {
     let tree = drifted();
     let before = tree.snapshot();
-    let table: [(&[&str], &[&str]); 22] = [
+    let table: [(&[&str], &[&str]); 26] = [
         (&["check", "--docker-version", "newest"], &["--docker-version", "newest"]),
         (&["chekc"], &["unrecognized subcommand 'chekc'", "check"]),
         (&["check", "--bseline", "x"], &["unexpected argument '--bseline'", "--baseline"]),
@@ -69,6 +69,10 @@ fn wrong_usage_says_what_was_meant() {
         (&["apply"], &["no terminal", "--yes"]),
         (&[], &["no terminal", "--dry-run", "--yes"]),
         (&["rollback", "--yes", "20200101T000000Z-1"], &["20200101T000000Z-1", "harden history"]),
+        (&["apply", "--yes", "--health-timeout", "0"], &["--health-timeout", "1..=3600"]),
+        (&["recover", "--health-timeout", "long"], &["--health-timeout", "long"]),
+        (&["recover", "--no-activate"], &["--no-activate"]),
+        (&["check", "--health-timeout", "5"], &["--health-timeout"]),
     ];
     for (args, texts) in table {
         let ran = tree.harden(args).expect(64);

@@ -4,12 +4,15 @@ mod lab;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use harden::fact::Fact;
 use harden::host::machine;
+use harden::kinds::supervisor::Supervisor;
 use lab::run::{BINARY, Bare, Report, Run, harden, path, text};
 use lab::{Dockerd, Lab, NO_NETWORK, require};
 use serde_json::{Map, Value, json};
@@ -170,8 +173,10 @@ fn a_running_dockerd_takes_over_what_a_reload_can_and_the_rest_is_said() {
         let reason = by_hand(&report, finding);
         assert_eq!(
             reason,
-            "it takes effect at the next start of dockerd; docker.service did not start this dockerd: restart it the way it was \
-             started"
+            format!(
+                "it takes effect at the next start of dockerd; {} did not start this dockerd: restart it the way it was started",
+                Supervisor::name(machine::service_manager())
+            )
         );
     }
     let answer = daemon.engine().ask();
@@ -338,6 +343,90 @@ fn what_dockerd_refuses_at_the_reload_goes_back() {
     assert_eq!(fs::read_to_string(lab.config()).expect("daemon.json"), edited);
     assert_eq!(daemon.engine().ask().api.known().and_then(|api| api.live_restore), Some(false));
     assert!(daemon.log().contains("invalid mirror"), "{}", daemon.log());
+}
+
+/// An authorization plugin that allows everything; gone with this value.
+struct Plugin {
+    name: String,
+    socket: PathBuf,
+}
+
+impl Plugin {
+    fn start() -> Plugin {
+        let name = format!("harden-lab-{}", std::process::id());
+        let socket = Path::new("/run/docker/plugins").join(&name).with_extension("sock");
+        fs::create_dir_all(socket.parent().expect("a folder")).expect("the folder of plugins");
+        let _ = fs::remove_file(&socket);
+        let listener = UnixListener::bind(&socket).expect("the plugin's socket");
+        std::thread::spawn(move || listener.incoming().flatten().for_each(Plugin::answer));
+        Plugin { name, socket }
+    }
+
+    fn answer(stream: UnixStream) {
+        let mut reader = BufReader::new(&stream);
+        let (mut line, mut length, mut target) = (String::new(), 0, String::new());
+        while reader.read_line(&mut line).is_ok_and(|read| read > 2) {
+            if target.is_empty() {
+                target.clone_from(&line);
+            }
+            if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+                length = value.trim().parse().unwrap_or(0);
+            }
+            line.clear();
+        }
+        let _ = reader.read_exact(&mut vec![0; length]);
+        let body = if target.contains("/Plugin.Activate") { r#"{"Implements": ["authz"]}"# } else { r#"{"Allow": true}"# };
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+        let _ = (&stream).write_all(format!("{head}{body}").as_bytes());
+    }
+}
+
+impl Drop for Plugin {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.socket);
+    }
+}
+
+#[test]
+fn a_reload_never_switches_authorization_off() {
+    let lab = Lab::new();
+    let plugin = Plugin::start();
+    let (socket, state, plan) = (
+        format!("unix://{}", lab.dir().join("docker.sock").display()),
+        path(&lab.dir().join("state")),
+        path(&lab.dir().join("plan.json")),
+    );
+    let common = ["--docker-host", &socket, "--state-dir", &state, "--format", "json"];
+    let unguarded = Dockerd::start(&lab, "{}", &NO_NETWORK);
+    harden(&[&["plan", "--only", "daemon-live-restore", "-o", &plan], &common[..]].concat()).ends_with(2);
+    drop(unguarded);
+
+    // By flag, since the plan was made.
+    let by_flag = [&NO_NETWORK[..], &["--authorization-plugin", &plugin.name]].concat();
+    let daemon = Dockerd::start(&lab, "{}", &by_flag);
+    let report = harden(&[&["apply", &plan, "--yes"], &common[..]].concat()).report(1);
+    let said = text(&report.0["msg"]);
+    assert!(said.starts_with("the plan is no longer right: it says \"SIGHUP to dockerd"), "{said}");
+    assert!(!daemon.log().contains("Got signal to reload"), "{}", daemon.log());
+    drop(daemon);
+
+    // In the file when dockerd started, and taken out since.
+    let file = format!("{{\"authorization-plugins\": [\"{}\"]}}", plugin.name);
+    let daemon = Dockerd::start(&lab, &file, &NO_NETWORK);
+    fs::write(lab.config(), "{}").expect("daemon.json");
+    let report = harden(&[&["apply", "--yes", "--only", "daemon-live-restore"], &common[..]].concat()).report(1);
+    let said = text(&report.0["msg"]);
+    assert!(said.starts_with("dockerd was not told to reload: `authorization-plugins` in "), "{said}");
+    assert!(said.contains("or switch authorization off; everything was put back\n  help: restart dockerd yourself"), "{said}");
+    assert_eq!(fs::read_to_string(lab.config()).expect("daemon.json"), "{}");
+    assert!(!daemon.log().contains("Got signal to reload"), "{}", daemon.log());
+
+    // As it was when dockerd started, a reload keeps it.
+    drop(daemon);
+    let daemon = Dockerd::start(&lab, &file, &NO_NETWORK);
+    harden(&[&["apply", "--yes", "--only", "daemon-live-restore"], &common[..]].concat()).report(0);
+    assert!(daemon.log().contains("Got signal to reload"), "{}", daemon.log());
+    assert_eq!(daemon.docker(&["info", "--format", "{{.Plugins.Authorization}}"]), format!("[{}]", plugin.name));
 }
 
 #[test]

@@ -76,6 +76,7 @@ fn what_the_daemon_says() {
 
     let client = |format: &str| daemon.docker(&["info", "--format", format]);
     let expected = ApiFacts {
+        operating_system: Some(client("{{.OperatingSystem}}")),
         api_version: Some(daemon.docker(&["version", "--format", "{{.Server.APIVersion}}"])),
         debug: Some(true),
         live_restore: Some(true),
@@ -89,6 +90,7 @@ fn what_the_daemon_says() {
         insecure_registries: Some(vec!["127.0.0.0/8".into(), "reg.example:5000".into()]),
         registry_mirrors: Some(vec!["https://mirror.example/".into()]),
         containerd_address: None,
+        authorization_plugins: Some(Vec::new()),
         cgroup_driver: Some(client("{{.CgroupDriver}}")),
         snapshotter: Some(false),
         bridge_icc: Some(false),

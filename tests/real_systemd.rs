@@ -112,6 +112,27 @@ fn a_socket_that_everybody_may_open() {
 }
 
 #[test]
+fn a_drop_in_that_systemd_has_not_read_is_not_in_force() {
+    let lab = lab();
+    let engine = engine(&lab);
+    let host = Host::boot(&engine, "unread");
+    let mode = || host.sh("systemctl show --property=SocketMode --value docker.socket");
+    host.write("/etc/systemd/system/docker.socket.d/override.conf", "[Socket]\nSocketMode=0666\n");
+    host.sh("systemctl daemon-reload && systemctl restart docker.socket docker.service");
+    let report = host.harden(&["apply", "--yes", "--no-activate", "--only", "socket-docker-*"]).report(0);
+    assert_eq!(report.changes(), ["/run/docker.sock", DROP_IN]);
+    assert_eq!(report.0["activations"][0]["by_hand"], "--no-activate leaves it to you: `systemctl daemon-reload`");
+    assert_eq!(mode(), "0666");
+    let report = host.harden(&["check", "--only", "socket-docker-*"]).report(2);
+    let setting = report.finding("socket-docker-unit-settings", "docker.socket SocketMode");
+    assert_eq!(setting["observed"], "0660; systemd has not read that yet");
+    let report = host.harden(&["apply", "--yes", "--only", "socket-docker-*"]).report(0);
+    assert_eq!((report.changes().len(), &report.0["activated"]), (0, &json!(["systemd-reload"])));
+    assert_eq!(mode(), "0660");
+    host.harden(&["check", "--only", "socket-docker-*"]).report(0);
+}
+
+#[test]
 fn flags_of_the_unit_are_corrected_in_a_drop_in() {
     let lab = lab();
     let engine = engine(&lab);

@@ -66,7 +66,8 @@ fn in_proportion(what: &str, none: Cost, some: Cost, ten_times: Cost) {
     let parts = [("allocations", none.calls, some.calls, ten_times.calls), ("bytes", none.bytes, some.bytes, ten_times.bytes)];
     for (unit, none, some, ten_times) in parts {
         let (small, large) = (some.saturating_sub(none), ten_times.saturating_sub(none));
-        assert!(large <= 13 * small.max(1), "{what}: {small} {unit} become {large} (beside {none})");
+        // What is held for a moment may hide beneath the peak of what everything costs.
+        assert!(large <= 13 * small.max(none / 2), "{what}: {small} {unit} become {large} (beside {none})");
         assert!(large > small, "{what}: ten times as much was not looked at: {small} {unit}, {large}");
     }
 }

@@ -258,6 +258,7 @@ pub fn reverse(
         changes,
         // Decided by the host as it is now: `plan::undo`.
         activations: Vec::new(),
+        no_activate: false,
         withheld: Vec::new(),
     };
     Ok(Reverse { plan, conflicts })

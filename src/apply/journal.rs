@@ -17,7 +17,7 @@ use crate::apply::transaction::Originals;
 use crate::apply::writer::{Meta, Writer};
 use crate::change::{Action, Effect};
 use crate::error::{Error, Result};
-use crate::fact::{Fact, FileKind};
+use crate::fact::{Content, Fact, FileKind};
 use crate::file_state::FileState;
 use crate::formats::audit_rule::Rule;
 use crate::formats::mask;
@@ -84,6 +84,8 @@ pub enum Record {
         /// Which.
         action: Action,
     },
+    /// This file is about to have another content than before or after, for as long as dockerd starts.
+    Passing(Passing),
     /// This change was undone.
     Undone {
         /// Its id.
@@ -94,6 +96,17 @@ pub enum Record {
         /// `committed`, `undone` or `stuck`.
         outcome: String,
     },
+}
+
+/// A content that a file has for a moment only.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Passing {
+    /// The file.
+    pub path: String,
+    /// What it was before that, and is again afterwards; `null` where nothing was there.
+    pub before: Option<FileState>,
+    /// What it has in that moment.
+    pub content: Content,
 }
 
 /// The originals of one transaction.
@@ -251,6 +264,7 @@ pub struct Journal<'r> {
     begun: Vec<String>,
     rules: Vec<Rule>,
     activated: Vec<Action>,
+    passing: Vec<Passing>,
 }
 
 impl<'r> Journal<'r> {
@@ -267,6 +281,7 @@ impl<'r> Journal<'r> {
             begun: Vec::new(),
             rules: Vec::new(),
             activated: Vec::new(),
+            passing: Vec::new(),
         })
     }
 
@@ -358,6 +373,7 @@ impl<'r> Journal<'r> {
             Record::AddingRule { rule } => self.rules.push(rule.clone()),
             Record::RuleWasThere { rule } => self.rules.retain(|added| added != rule),
             Record::Activating { action } => self.activated.push(*action),
+            Record::Passing(passing) => self.passing.push(passing.clone()),
             Record::Undone { change } => self.begun.retain(|begun| begun != change),
             _ => {}
         }
@@ -391,6 +407,11 @@ impl<'r> Journal<'r> {
     /// Activations that were (perhaps) carried out.
     pub fn activated(&self) -> &[Action] {
         &self.activated
+    }
+
+    /// Contents that files had, or perhaps still have, for a moment only.
+    pub fn passing(&self) -> &[Passing] {
+        &self.passing
     }
 
     /// Rules that were (perhaps) added to the kernel.

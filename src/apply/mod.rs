@@ -2,6 +2,7 @@
 
 pub mod activate;
 pub mod audit;
+pub mod canary;
 pub mod history;
 pub mod journal;
 mod metadata;

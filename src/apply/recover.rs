@@ -2,7 +2,7 @@
 
 use crate::apply::journal::{Record, STUCK};
 use crate::apply::state_dir::StateDir;
-use crate::apply::transaction;
+use crate::apply::transaction::{self, Back};
 use crate::error::{Error, ErrorKind, Result};
 use crate::host::Host;
 
@@ -30,7 +30,8 @@ pub fn unfinished(host: &Host, state: &StateDir, again: bool, progress: &mut dyn
                 progress(&format!("{} is as planned, but not by this run; it stays so", change.target()));
             }
         }
-        let stuck = transaction::back(&mut journal, host, &plan, &originals, &activated);
+        let Back { failed: stuck, left } = transaction::back(&mut journal, host, &plan, &originals, &activated);
+        left.iter().for_each(|left| progress(left));
         let outcome = if stuck.is_empty() { "undone" } else { STUCK };
         journal.append(&Record::Closed { outcome: outcome.into() })?;
         if let Some(error) = Error::all(stuck) {

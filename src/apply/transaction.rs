@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::apply::activate;
 use crate::apply::audit as kernel;
+use crate::apply::canary;
 use crate::apply::journal::{Journal, Record, STUCK};
 use crate::apply::restart;
 use crate::apply::writer::{Meta, Writer};
@@ -12,6 +13,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::fact::FileKind;
 use crate::file_state::{FileState, Standing};
 use crate::host::Host;
+use crate::observe;
 use crate::plan::Plan;
 
 /// Originals by change id; `None` where nothing was there.
@@ -31,20 +33,31 @@ pub struct Run<'a> {
     pub verify: &'a mut dyn FnMut() -> Result<Vec<String>>,
 }
 
-/// Carries out a plan. Returns the activations that were done.
+/// What was put in force.
+#[derive(Debug, Default)]
+pub struct InForce {
+    /// The activations that were begun, in order.
+    pub activated: Vec<Action>,
+    /// What could not be made sure of, in words.
+    pub unsure: Vec<String>,
+    /// Whether dockerd came up with settings that no container starts with.
+    no_container_starts: bool,
+}
+
+/// Carries out a plan.
 ///
 /// # Errors
 /// After a failure everything is put back; the error says so. [`ErrorKind::Stuck`] when that failed too.
-pub fn run(journal: &mut Journal, mut run: Run) -> Result<Vec<Action>> {
+pub fn run(journal: &mut Journal, mut run: Run) -> Result<InForce> {
     let originals = collect_originals(journal.writer(), run.plan).map_err(nothing_changed)?;
     journal.keep(run.plan, &originals).map_err(nothing_changed)?;
-    let mut activated = Vec::new();
+    let mut in_force = InForce::default();
     // What can't be recorded as done would be undone by the next run.
-    let outcome = carry_out(journal, &mut run, &mut activated)
+    let outcome = carry_out(journal, &mut run, &mut in_force)
         .and_then(|()| journal.append(&Record::Closed { outcome: "committed".into() }));
     match outcome {
-        Ok(()) => Ok(activated),
-        Err(error) => Err(put_back(journal, &run, &originals, &activated, error)),
+        Ok(()) => Ok(in_force),
+        Err(error) => Err(put_back(journal, &run, &originals, &in_force, error)),
     }
 }
 
@@ -53,7 +66,7 @@ pub fn nothing_changed(error: Error) -> Error {
     Error { what: format!("{}; nothing was changed", error.what), ..error }
 }
 
-fn carry_out(journal: &mut Journal, run: &mut Run, activated: &mut Vec<Action>) -> Result<()> {
+fn carry_out(journal: &mut Journal, run: &mut Run, in_force: &mut InForce) -> Result<()> {
     let plan = run.plan;
     for change in &plan.changes {
         crate::signal::check()?;
@@ -65,12 +78,28 @@ fn carry_out(journal: &mut Journal, run: &mut Run, activated: &mut Vec<Action>) 
     for activation in plan.activations.iter().filter(|activation| activation.by_hand.is_none()) {
         crate::signal::check()?;
         (run.progress)(&activation.reason);
-        if activation.action == Action::DockerRestart && !run.may_stop_containers {
+        let restarts = activation.action == Action::DockerRestart;
+        if restarts && !run.may_stop_containers {
             refuse_to_stop_containers(run.host)?;
         }
+        activate::refuse_harm(run.host, activation.action)?;
+        let try_containers = restarts && canary::wanted(run.host);
         journal.append(&Record::Activating { action: activation.action })?;
-        activated.push(activation.action);
+        in_force.activated.push(activation.action);
         activate::activate(run.host, activation.action)?;
+        if try_containers {
+            (run.progress)("trying whether containers start");
+            match canary::run(run.host) {
+                Ok(canary::Outcome::Starts) => {}
+                Ok(canary::Outcome::NotTried(why)) => {
+                    in_force.unsure.push(format!("whether containers still start could not be tried: {why}"));
+                }
+                Err(error) => {
+                    in_force.no_container_starts = true;
+                    return Err(error);
+                }
+            }
+        }
         journal.append(&Record::Activated { action: activation.action })?;
     }
     (run.progress)("looking again");
@@ -172,15 +201,20 @@ fn meta(image: &FileImage) -> Meta {
 }
 
 /// Puts everything back after a failure, and says what happened.
-fn put_back(journal: &mut Journal, run: &Run, originals: &Originals, activated: &[Action], error: Error) -> Error {
-    let untouched = journal.begun().is_empty() && activated.is_empty();
-    let stuck = back(journal, run.host, run.plan, originals, activated);
+fn put_back(journal: &mut Journal, run: &Run, originals: &Originals, in_force: &InForce, error: Error) -> Error {
+    let untouched = journal.begun().is_empty() && in_force.activated.is_empty();
+    let Back { failed: stuck, mut left } = back(journal, run.host, run.plan, originals, &in_force.activated);
+    // The old file may have waited for a restart itself.
+    if in_force.no_container_starts && stuck.is_empty() && canary::run(run.host).is_err() {
+        left.push("containers do not start with the old settings either".into());
+    }
     let place = journal.path().display().to_string();
     if stuck.is_empty() {
         let _ = journal.append(&Record::Closed { outcome: "undone".into() });
+        let left: String = left.iter().map(|left| format!("; {left}")).collect();
         return match untouched {
             true => nothing_changed(error),
-            false => Error { what: format!("{}; everything was put back", error.what), ..error },
+            false => Error { what: format!("{}; everything was put back{left}", error.what), ..error },
         };
     }
     let _ = journal.append(&Record::Closed { outcome: STUCK.into() });
@@ -193,24 +227,45 @@ fn put_back(journal: &mut Journal, run: &Run, originals: &Originals, activated: 
     .help("when what was in the way is gone: harden recover")
 }
 
-/// Undoes what was done and puts the old state in force again, where the new one was; returns what failed.
-pub fn back(journal: &mut Journal, host: &Host, plan: &Plan, originals: &Originals, activated: &[Action]) -> Vec<Error> {
+/// What came of putting back.
+#[derive(Debug, Default)]
+pub struct Back {
+    /// What could not be put back.
+    pub failed: Vec<Error>,
+    /// What is left to the user, in words: putting it in force would have done harm.
+    pub left: Vec<String>,
+}
+
+/// Undoes what was done and puts the old state in force again, where the new one was.
+pub fn back(journal: &mut Journal, host: &Host, plan: &Plan, originals: &Originals, activated: &[Action]) -> Back {
     // A restart reads everything; a dockerd that did not survive one can't be told to reload.
     let restarted = activated.contains(&Action::DockerRestart);
-    let held = if restarted { restart::hold(journal.writer(), host, plan, originals) } else { None };
-    let mut failed = undo(journal, plan, originals);
+    let held = if restarted { restart::hold(host, plan) } else { None };
+    restart::take_away_passing(journal);
+    let mut back = Back { failed: undo(journal, plan, originals), left: Vec::new() };
     for action in activated {
         let done = match (action, &held) {
             (Action::AuditLoad, _) => Ok(()),
             (Action::DockerReload, _) if restarted => Ok(()),
             // Its next start reads the old file.
-            (Action::DockerReload, _) if host.find_dockerd(None, true).is_absent() => Ok(()),
-            (Action::DockerRestart, Some(held)) => held.start(journal.writer(), host),
+            (Action::DockerReload, _) if observe::find_docker(host).daemon.process.is_absent() => Ok(()),
+            (Action::DockerReload, _) => match activate::refuse_harm(host, *action) {
+                // It may have read the new file, or have been told to by a run that was killed.
+                Err(refusal) => {
+                    back.left.push(format!("{}, so restart it yourself: it may still have the new settings", refusal.what));
+                    Ok(())
+                }
+                Ok(()) => activate::activate(host, *action),
+            },
+            (Action::DockerRestart, Some(held)) => held.start(journal, host),
             (action, _) => activate::activate(host, *action),
         };
-        failed.extend(done.err());
+        back.failed.extend(done.err());
     }
-    failed
+    if restarted {
+        canary::clean_up(host);
+    }
+    back
 }
 
 /// Undoes what was done, newest first; continues past failures and returns them all.

@@ -147,6 +147,9 @@ pub struct DaemonWant {
     /// Where the control does not apply; each condition names its own reason.
     #[serde(default)]
     pub unless: Vec<DaemonCondition>,
+    /// Where it holds whatever the keys say; each condition names its own note.
+    #[serde(default)]
+    pub met_by: Vec<DaemonCondition>,
     /// What must be there before the key may be written, or dockerd would not start.
     #[serde(default)]
     pub needs: Vec<Prerequisite>,
@@ -185,6 +188,8 @@ pub enum KeyFix {
     Remove,
     /// Delete the elements that the expectation excludes; an empty list stays as `[]`, because a reload reads only keys that are there.
     RemoveElements,
+    /// Add the members that the expectation's `contains` names to the object that is there.
+    Merge,
     /// Not by harden, for this reason.
     Manual(String),
     /// The value that the expectation's `is` names.
@@ -224,6 +229,8 @@ pub enum Live {
     RegistryMirrors,
     /// `/networks/bridge` enable_icc.
     BridgeIcc,
+    /// `/info` SecurityOptions name=userns.
+    Userns,
 }
 
 /// Where a daemon control does not apply.
@@ -238,6 +245,8 @@ pub enum DaemonCondition {
     SelinuxOff,
     /// `bridge` is `none`: there is no default bridge.
     NoDefaultBridge,
+    /// The engine listens on no TCP address but loopback.
+    NoRemoteTcp,
 }
 
 /// What must be there before a key may be written.

@@ -83,7 +83,10 @@ fn key_mistakes(key: &KeyWant) -> Vec<String> {
         KeyFix::Set(value) if value.is_null() => {
             found.push(format!("`{}` is to be set to null, which dockerd misreads", key.name))
         }
-        KeyFix::Expected | KeyFix::RemoveElements | KeyFix::Remove | KeyFix::Set(_) | KeyFix::Manual(_) => {}
+        KeyFix::Merge if key.expect.contains.is_none() => {
+            found.push(format!("`{}` is to get members, but its expectation names none", key.name));
+        }
+        KeyFix::Expected | KeyFix::RemoveElements | KeyFix::Remove | KeyFix::Merge | KeyFix::Set(_) | KeyFix::Manual(_) => {}
     }
     found
 }

@@ -224,7 +224,10 @@ mod builtin {
         let baseline = load("essential", &[]).unwrap();
         let disruptive: Vec<_> =
             baseline.controls.iter().filter(|control| control.risk == Risk::Disruptive).map(|control| &control.id).collect();
-        assert_eq!(disruptive, ["daemon-no-insecure-registries", "daemon-storage-driver-supported"]);
+        assert_eq!(
+            disruptive,
+            ["daemon-no-insecure-registries", "daemon-storage-driver-supported", "daemon-tcp-requires-tlsverify"]
+        );
     }
 
     #[test]

@@ -9,9 +9,9 @@ use crate::assess::{self, Assessment, Limits};
 use crate::baseline::Baseline;
 use crate::baseline::control::{Area, Risk};
 use crate::change::{Activation, Effect};
-use crate::cli::{Common, Format};
+use crate::cli::{Common, Format, PutInForce};
 use crate::commands::check::assess;
-use crate::commands::{Ending, load_baseline, open_host, output, prompt};
+use crate::commands::{Ending, load_baseline, open_patiently, output, prompt};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fact::{Fact, Facts};
 use crate::finding::{Finding, FixKind, Status};
@@ -25,16 +25,19 @@ use crate::report::{AnsibleDiff, Report, RunOutcome};
 const ANEW: &str = "make a new plan: harden plan -o PLAN";
 
 /// Brings the host to the baseline.
-pub fn run(common: &Common, yes: bool, keep_going: bool) -> Result<Ending> {
+pub fn run(common: &Common, yes: bool, keep_going: bool, in_force: &PutInForce) -> Result<Ending> {
     let baseline = load_baseline(common)?;
-    let host = open_host(common)?;
+    let host = open_patiently(common, in_force.patience)?;
     may_write(&host)?;
     may_ask(common, "apply", yes)?;
     let state = StateDir::lock(&host.root, &state_dir(common))?;
     recover::unfinished(&host, &state, false, &mut |text| progress(common, text))?;
     let looking = Progress::begin();
     let facts = observe::observe(&host, &baseline)?;
-    let assessment = assess(common, &baseline, &facts)?;
+    let mut assessment = assess(common, &baseline, &facts)?;
+    if in_force.no_activate {
+        assessment.plan = assessment.plan.writes_only(&facts);
+    }
     drop(looking);
     if let (Some(withheld), false) = (assessment.plan.withheld.first(), keep_going) {
         return Err(Error::failure(format!("{}; nothing was changed", withheld.reason))
@@ -51,9 +54,9 @@ pub fn run(common: &Common, yes: bool, keep_going: bool) -> Result<Ending> {
 }
 
 /// Applies a saved plan, if the host is still as it was when the plan was made.
-pub fn saved(common: &Common, file: &Path, yes: bool, dry_run: bool) -> Result<Ending> {
+pub fn saved(common: &Common, file: &Path, yes: bool, dry_run: bool, in_force: &PutInForce) -> Result<Ending> {
     let plan = read_plan(file)?;
-    let host = open_host(common)?;
+    let host = open_patiently(common, in_force.patience)?;
     let root = host.root.path().display().to_string();
     if plan.root != root {
         return Err(Error::failure(format!("this plan is for the root {}, not for {root}", plan.root)).at(file));
@@ -74,7 +77,11 @@ pub fn saved(common: &Common, file: &Path, yes: bool, dry_run: bool) -> Result<E
     let baseline = Baseline { name: plan.baseline.name.clone(), digest: plan.baseline.digest.clone(), ..baseline };
     let facts = observe::observe(&host, &baseline)?;
     still_right(&plan, &baseline, &facts, common)?;
-    let assessment = Assessment { findings: Vec::new(), plan: Plan { judged_by: None, ..plan } };
+    let mut plan = Plan { judged_by: None, ..plan };
+    if in_force.no_activate {
+        plan = plan.writes_only(&facts);
+    }
+    let assessment = Assessment { findings: Vec::new(), plan };
     let report = assess::report(&facts, &assessment, None);
     if dry_run {
         output::report(&report, common, Tense::Would)?;
@@ -269,10 +276,13 @@ fn execute(
     let (id, originals) = (journal.id().to_owned(), journal.path().display().to_string());
     let may_stop_containers = Risk::from(common.max_risk) == Risk::Disruptive;
     let run = transaction::Run { host, plan, may_stop_containers, progress: &mut |text| progress(common, text), verify };
-    let activated = transaction::run(&mut journal, run)?;
+    let transaction::InForce { activated, unsure, .. } = transaction::run(&mut journal, run)?;
     // Old ones are only in the way; that they could not be taken away is no failure of this run.
     let _ = state.prune();
-    let msg = format!("{} made", crate::plan::count(plan.changes.len(), "change"));
+    let left = plan.no_activate && !plan.activations.is_empty();
+    let left = left.then(|| "nothing was put in force (--no-activate)".to_owned());
+    let made = format!("{} made", crate::plan::count(plan.changes.len(), "change"));
+    let msg = std::iter::once(made).chain(left).chain(unsure).collect::<Vec<_>>().join("; ");
     Ok(RunOutcome { originals: Some(originals), ..outcome(plan, Some(id), activated, &msg) })
 }
 
@@ -296,13 +306,15 @@ fn with_what_dockerd_keeps(host: &Host, before: &Facts, error: Error) -> Error {
 }
 
 /// What was to be fixed and is not, in words. What harden can't do or see on this host, before and after, does not count: a restart
-/// by hand, and the kernel's audit rules where they are locked or out of sight.
+/// by hand, and the kernel's audit rules where they are locked or out of sight; nor what only has to be put in force, where that is
+/// left to the user.
 fn still_open(plan: &Plan, before: &Facts, after: &Assessment) -> Vec<String> {
     let waits = plan.activations.iter().any(|activation| activation.by_hand.is_some());
     let kernel = &before.audit.kernel;
     let locked = kernel.known().is_some_and(|kernel| kernel.enabled == 2);
     let open = |finding: &&Finding| match finding.status {
         Status::Drift if finding.area == Area::Audit && locked => finding.fix.kind != FixKind::Manual,
+        Status::Drift if plan.no_activate && nothing_to_write(finding, &after.plan) => false,
         Status::Drift => !(waits && finding.fix.kind == FixKind::Manual),
         Status::Unknown => !(finding.area == Area::Audit && matches!(kernel, Fact::Unknown(_))),
         Status::Compliant | Status::NotApplicable | Status::Waived => false,
@@ -322,6 +334,15 @@ fn still_open(plan: &Plan, before: &Facts, after: &Assessment) -> Vec<String> {
         format!("{} ({}): {}{reason}", finding.control, finding.target, finding.observed)
     };
     found.iter().map(told).collect()
+}
+
+/// Whether a finding's fix has only to be put in force: no file is to be written.
+fn nothing_to_write(finding: &Finding, plan: &Plan) -> bool {
+    let in_kernel = |id: &String| {
+        let of_id = plan.changes.iter().find(|change| change.id == *id);
+        of_id.is_some_and(|change| matches!(change.effect, Effect::AuditKernel { .. }))
+    };
+    finding.fix.kind == FixKind::Automatic && finding.fix.reason.is_none() && finding.fix.changes.iter().all(in_kernel)
 }
 
 fn outcome(plan: &Plan, transaction: Option<String>, activated: Vec<crate::change::Action>, msg: &str) -> RunOutcome {
@@ -367,6 +388,7 @@ mod tests {
             fixes,
             changes: Vec::new(),
             activations: Vec::new(),
+            no_activate: false,
             withheld: Vec::new(),
         };
         let mut after = Assessment { findings: samples::drift().findings, plan: planned(Vec::new()) };

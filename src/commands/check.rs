@@ -40,7 +40,7 @@ pub fn run(common: &Common, facts: Option<&Path>, save_facts: Option<&Path>) -> 
             output::part(&report, common, Part::All)?;
             Ok(if report.summary.has_drift() { Ending::Drift } else { Ending::Done })
         }
-        _ => finish(common, &baseline, &facts, progress),
+        _ => finish(common, &baseline, &facts, false, progress),
     }
 }
 
@@ -63,19 +63,22 @@ fn judge_build(common: &Common, mut baseline: Baseline, facts: &Facts) -> Result
     }
     let files = facts.build.iter().flat_map(|build| &build.files);
     baseline.waivers.extend(files.flat_map(|file| build::waivers(&build::Build::of(file))));
-    finish(common, &baseline, facts, Progress::begin())
+    finish(common, &baseline, facts, false, Progress::begin())
 }
 
-/// The whole review, without asking anything.
-pub fn review(common: &Common) -> Result<Ending> {
+/// The whole review, without asking anything; `no_activate` is that of `apply`.
+pub fn review(common: &Common, no_activate: bool) -> Result<Ending> {
     let baseline = load_baseline(common)?;
     let progress = Progress::begin();
     let facts = observe::observe(&open_host(common)?, &baseline)?;
-    finish(common, &baseline, &facts, progress)
+    finish(common, &baseline, &facts, no_activate, progress)
 }
 
-fn finish(common: &Common, baseline: &Baseline, facts: &Facts, progress: Progress) -> Result<Ending> {
-    let assessment = assess(common, baseline, facts)?;
+fn finish(common: &Common, baseline: &Baseline, facts: &Facts, no_activate: bool, progress: Progress) -> Result<Ending> {
+    let mut assessment = assess(common, baseline, facts)?;
+    if no_activate {
+        assessment.plan = assessment.plan.writes_only(facts);
+    }
     let report = assess::report(facts, &assessment, None);
     drop(progress);
     output::report(&report, common, Tense::Would)?;

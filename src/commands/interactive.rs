@@ -21,7 +21,7 @@ use crate::render::text::{Part, Tense};
 /// The review; without a terminal all of it at once, and no question.
 pub fn dry_run(common: &Common) -> Result<Ending> {
     if !at_terminal(common) {
-        return check::review(common);
+        return check::review(common, false);
     }
     let look = look(common)?;
     let Some(choice) = choose(common, &look)? else { return ending(common, &look) };

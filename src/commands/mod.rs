@@ -16,11 +16,12 @@ mod save;
 pub use output::unreadable;
 
 use std::path::Path;
+use std::time::Duration;
 
 use clap::CommandFactory;
 
 use crate::baseline::Baseline;
-use crate::cli::{Cli, Command, Common, Format};
+use crate::cli::{Cli, Command, Common, Format, Patience};
 use crate::error::{Error, ErrorKind, Result};
 use crate::formats::daemon_keys::EngineVersion;
 use crate::host::{Access, Host};
@@ -71,12 +72,14 @@ fn dispatch(cli: Cli) -> Result<Ending> {
         }
         Some(Command::Check { facts, save_facts, .. }) => check::run(common, facts.as_deref(), save_facts.as_deref()),
         Some(Command::Plan) => plan::run(common),
-        Some(Command::Apply { plan: Some(plan), yes, .. }) => apply::saved(common, &plan, yes, cli.dry_run),
-        Some(Command::Apply { plan: None, .. }) if cli.dry_run => check::review(common),
-        Some(Command::Apply { plan: None, yes, keep_going }) => apply::run(common, yes, keep_going),
-        Some(Command::Rollback { id, yes, force }) => rollback::run(common, id.as_deref(), yes, force),
+        Some(Command::Apply { plan: Some(plan), yes, in_force, .. }) => {
+            apply::saved(common, &plan, yes, cli.dry_run, &in_force)
+        }
+        Some(Command::Apply { plan: None, in_force, .. }) if cli.dry_run => check::review(common, in_force.no_activate),
+        Some(Command::Apply { plan: None, yes, keep_going, in_force }) => apply::run(common, yes, keep_going, &in_force),
+        Some(Command::Rollback { id, yes, force, in_force }) => rollback::run(common, id.as_deref(), yes, force, &in_force),
         Some(Command::History { id, prune }) => history::run(common, id.as_deref(), prune),
-        Some(Command::Recover) => rollback::recover(common),
+        Some(Command::Recover { patience }) => rollback::recover(common, patience),
         Some(Command::Generate { artifact, merge }) => generate::run(common, artifact, merge.as_deref()),
         Some(Command::Baseline { command }) => baseline::run(common, &command, cli.dry_run),
         Some(Command::Explain { name }) => explain::run(common, &name),
@@ -120,6 +123,13 @@ fn open_host(common: &Common) -> Result<Host> {
         docker_version: docker_version(common)?,
         state_dir,
     })
+}
+
+/// The same, whose daemon may take as long to answer after a restart as the command line says.
+fn open_patiently(common: &Common, patience: Patience) -> Result<Host> {
+    let mut host = open_host(common)?;
+    host.health_timeout = Duration::from_secs(patience.health_timeout);
+    Ok(host)
 }
 
 /// Output that is no report has no JSON form of its own.

@@ -5,8 +5,8 @@ use crate::apply::{history, recover, validate};
 use crate::assess::Assessment;
 use crate::baseline::control::Risk;
 use crate::change::Action;
-use crate::cli::{Common, Format};
-use crate::commands::{Ending, apply, open_host, output};
+use crate::cli::{Common, Format, Patience, PutInForce};
+use crate::commands::{Ending, apply, open_patiently, output};
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::observe;
@@ -14,8 +14,8 @@ use crate::plan::{Plan, undo};
 use crate::report::{Report, RunOutcome};
 
 /// Undoes a transaction, the newest by default.
-pub fn run(common: &Common, id: Option<&str>, yes: bool, force: bool) -> Result<Ending> {
-    let host = open_host(common)?;
+pub fn run(common: &Common, id: Option<&str>, yes: bool, force: bool, in_force: &PutInForce) -> Result<Ending> {
+    let host = open_patiently(common, in_force.patience)?;
     apply::may_write(&host)?;
     apply::may_ask(common, "rollback", yes)?;
     let state_dir = apply::state_dir(common);
@@ -36,7 +36,10 @@ pub fn run(common: &Common, id: Option<&str>, yes: bool, force: bool) -> Result<
     }
     let facts = observe::observe_after(&host, facts, &reverse.plan);
     let restart = undo::complete(&mut reverse.plan, &facts)?;
-    may_restart(common, &reverse.plan, restart)?;
+    match in_force.no_activate {
+        true => reverse.plan = reverse.plan.writes_only(&facts),
+        false => may_restart(common, &reverse.plan, restart)?,
+    }
     validate::daemon_json(&facts, &reverse.plan)?;
     let assessment = Assessment { findings: Vec::new(), plan: reverse.plan };
     if !yes && !assessment.plan.is_empty() {
@@ -81,8 +84,8 @@ fn may_restart(common: &Common, plan: &Plan, restart: Risk) -> Result<()> {
 }
 
 /// Puts back what a run that was cut short had begun.
-pub fn recover(common: &Common) -> Result<Ending> {
-    let host = open_host(common)?;
+pub fn recover(common: &Common, patience: Patience) -> Result<Ending> {
+    let host = open_patiently(common, patience)?;
     apply::may_write(&host)?;
     let state = StateDir::lock(&host.root, &apply::state_dir(common))?;
     let count = recover::unfinished(&host, &state, true, &mut |text| apply::progress(common, text))?;

@@ -18,11 +18,12 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::Request;
 use hyper::body::Bytes;
 use hyper::client::conn::http1;
-use hyper::header::{HOST, HeaderMap, SERVER};
-use hyper::{Request, StatusCode};
+use hyper::header::{CONTENT_TYPE, HOST, HeaderMap, SERVER};
+pub use hyper::{Method, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
 
@@ -120,12 +121,30 @@ pub enum Product {
 }
 
 impl Answer {
-    fn of(api: Fact<ApiFacts>, version: Fact<String>) -> Answer {
+    /// What Docker said.
+    pub fn of(api: Fact<ApiFacts>, version: Fact<String>) -> Answer {
         Answer { api, version, product: None }
     }
 
-    fn unknown(why: String) -> Answer {
+    /// Nothing can be told, for this reason.
+    pub fn unknown(why: String) -> Answer {
         Answer::of(Fact::Unknown(why.clone()), Fact::Unknown(why))
+    }
+}
+
+/// What came back on one request.
+#[derive(Debug)]
+pub struct Exchange {
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// The whole body.
+    pub body: Vec<u8>,
+}
+
+impl Exchange {
+    /// The engine's own words in a refusal, safe to print.
+    pub fn message(&self) -> String {
+        body::message(&self.body)
     }
 }
 
@@ -199,6 +218,19 @@ impl Engine {
         })
     }
 
+    /// One request with any method. Only [`crate::apply`] sends what changes something.
+    ///
+    /// # Errors
+    /// When there is no answer; an answer that is a refusal is none.
+    pub fn exchange(&self, method: Method, target: &str, body: Option<&serde_json::Value>) -> Result<Exchange> {
+        let body = body.map(|body| Bytes::from(body.to_string())).unwrap_or_default();
+        let reply = self.within(self.timeout, self.clone().send(method, target.to_owned(), body));
+        reply.map(|reply| Exchange { status: reply.status, body: reply.body.to_vec() }).map_err(|miss| match miss {
+            Miss::NoListener => Error::failure(self.no_listener()),
+            Miss::Failed(why) => Error::failure(why),
+        })
+    }
+
     /// The process that called `listen` on the socket, as the kernel noted it; `None` when it lives in another pid namespace.
     /// `Absent` when nothing listens. Waits at most `timeout`.
     ///
@@ -261,22 +293,28 @@ impl Engine {
         Err(self.failed(&format!("GET {target}: {}{colon}{message}", reply.status)))
     }
 
-    /// One request over a connection of its own.
     async fn get(self, target: impl Into<String>) -> Result<Reply, Miss> {
-        let target = target.into();
-        let failed = |e: hyper::Error| self.failed(&format!("GET {target}: {}", chain(&e)));
+        self.send(Method::GET, target.into(), Bytes::new()).await
+    }
+
+    /// One request over a connection of its own.
+    async fn send(self, method: Method, target: String, body: Bytes) -> Result<Reply, Miss> {
+        let failed = |e: hyper::Error| self.failed(&format!("{method} {target}: {}", chain(&e)));
         let stream = TokioIo::new(self.connect().await?);
         let (mut sender, connection) = http1::handshake(stream).await.map_err(failed)?;
         // Its errors reach the request too; dropping the runtime ends it.
         tokio::spawn(connection);
-        let request = Request::get(&target).header(HOST, "localhost").body(Empty::<Bytes>::new());
-        let request = request.map_err(|e| self.failed(&e.to_string()))?;
+        let mut request = Request::builder().method(&method).uri(&target).header(HOST, "localhost");
+        if !body.is_empty() {
+            request = request.header(CONTENT_TYPE, "application/json");
+        }
+        let request = request.body(Full::new(body)).map_err(|e| self.failed(&e.to_string()))?;
         let (head, body) = sender.send_request(request).await.map_err(failed)?.into_parts();
         let body = Limited::new(body, self.max_body).collect().await.map_err(|e| {
             if e.is::<LengthLimitError>() {
-                self.failed(&format!("GET {target}: the answer is longer than {} bytes", self.max_body))
+                self.failed(&format!("{method} {target}: the answer is longer than {} bytes", self.max_body))
             } else {
-                self.failed(&format!("GET {target}: {}", chain(e.as_ref())))
+                self.failed(&format!("{method} {target}: {}", chain(e.as_ref())))
             }
         })?;
         Ok(Reply {

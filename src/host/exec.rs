@@ -16,15 +16,30 @@ const POLL: Duration = Duration::from_millis(10);
 /// # Errors
 /// When it can't be started, ends with another status than 0, or does not end in time (then it is killed).
 pub fn run(program: &str, args: &[&str], timeout: Duration) -> Result<()> {
+    spawn_and_wait(program, args, Stdio::piped(), timeout)
+}
+
+/// Runs a program that leaves a daemon behind. What it says is lost: a daemon that wrote to harden's end of a pipe would be killed
+/// by its next line once harden is gone.
+///
+/// # Errors
+/// As for [`run`].
+pub fn run_starting_daemon(program: &str, args: &[&str], timeout: Duration) -> Result<()> {
+    spawn_and_wait(program, args, Stdio::null(), timeout)
+}
+
+fn spawn_and_wait(program: &str, args: &[&str], stderr: Stdio, timeout: Duration) -> Result<()> {
     let shown = || format!("{program} {}", args.join(" "));
     let mut child = Command::new(program)
         .args(args)
         .env("LC_ALL", "C")
+        // What starts services lies where a cron job does not look.
+        .env("PATH", format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_else(|_| "/usr/bin:/bin".into())))
         // Ctrl-C is for harden, which finishes the step in hand.
         .process_group(0)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
-        .stderr(Stdio::piped())
+        .stderr(stderr)
         .spawn()
         .map_err(|error| Error::failure(format!("cannot start `{}`: {error}", shown())))?;
     let stderr = child.stderr.take();
@@ -52,5 +67,6 @@ pub fn run(program: &str, args: &[&str], timeout: Duration) -> Result<()> {
     }
     let words = words.join().unwrap_or_default();
     let words = String::from_utf8_lossy(&words[words.len().saturating_sub(LAST_WORDS)..]).trim().to_owned();
-    Err(Error::failure(format!("`{}` failed ({status}): {words}", shown())))
+    let colon = if words.is_empty() { "" } else { ": " };
+    Err(Error::failure(format!("`{}` failed ({status}){colon}{words}", shown())))
 }

@@ -17,19 +17,20 @@ pub(crate) mod scratch;
 mod state;
 pub(crate) mod walk;
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
 use crate::apply::journal;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::fact::{ClusterFacts, Content, Fact, Facts, HostFacts, KernelAudit, ProcessFact, ServiceManager};
 use accounts::Accounts;
 use docker::{Answer, Endpoint, Engine, Pending};
 use fs::{Root, Want};
 
-/// Where the Engine API is, unless something else was given.
-const DEFAULT_ENDPOINT: &str = "unix:///run/docker.sock";
+/// How long dockerd may take to answer after a restart, unless something else was given.
+pub const HEALTH_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How a host was given on the command line.
 #[derive(Debug, Clone, Default)]
@@ -50,10 +51,20 @@ pub struct Host {
     pub root: Root,
     /// The version that was given for it.
     pub docker_version: Option<String>,
+    /// How long its dockerd may take to answer after a restart.
+    pub health_timeout: Duration,
     accounts: Accounts,
-    /// Where to ask the engine, and whether the user said so.
-    endpoint: Option<(Endpoint, bool)>,
+    /// Where to ask the engine; an image tree has none.
+    api: Option<Api>,
     state_dir: String,
+}
+
+/// Where the Engine API of a running host is asked.
+enum Api {
+    /// Where the user said.
+    Given(Endpoint),
+    /// Where dockerd was last seen to listen, or why it can't be asked; until somebody looked, where it listens by default.
+    Found(RefCell<Result<Endpoint, String>>),
 }
 
 impl Host {
@@ -64,19 +75,20 @@ impl Host {
     pub fn open(access: &Access) -> Result<Self> {
         let root = Root::open(access.root.unwrap_or(Path::new("/")))?;
         let live = access.root.is_none();
-        let endpoint = match (live, access.docker_host) {
+        let api = match (live, access.docker_host) {
             (false, _) => None,
-            (true, Some(url)) => Some((Endpoint::parse(url)?, true)),
-            (true, None) => Some((Endpoint::parse(DEFAULT_ENDPOINT)?, false)),
+            (true, Some(url)) => Some(Api::Given(Endpoint::parse(url)?)),
+            (true, None) => Some(Api::Found(RefCell::new(Ok(Endpoint::default())))),
         };
         let accounts = Accounts::of(&root);
         let docker_version = access.docker_version.map(str::to_owned);
-        Ok(Self { root, docker_version, accounts, endpoint, state_dir: access.state_dir.to_owned() })
+        let (health_timeout, state_dir) = (HEALTH_TIMEOUT, access.state_dir.to_owned());
+        Ok(Self { root, docker_version, health_timeout, accounts, api, state_dir })
     }
 
     /// Whether this is the running host.
     pub fn live(&self) -> bool {
-        self.endpoint.is_some()
+        self.api.is_some()
     }
 
     /// The machine.
@@ -110,39 +122,83 @@ impl Host {
         self.accounts.group_id(name)
     }
 
-    /// The running dockerd. A socket that systemd listens on is not connected to: that would start Docker.
-    pub fn find_dockerd(&self, pidfile: Option<&str>, socket_activated: bool) -> Fact<ProcessFact> {
-        let Some((endpoint, given)) = &self.endpoint else { return Fact::Absent };
-        let engine = Engine::new(endpoint.clone(), docker::TIMEOUT);
-        let may_connect = *given || !socket_activated;
+    /// The running dockerd. `sockets` are where it may be asked for; none where systemd may be the one who listens, because a
+    /// connection would start Docker.
+    pub fn find_dockerd(&self, pidfile: Option<&str>, sockets: &[String]) -> Fact<ProcessFact> {
+        let endpoint = match &self.api {
+            None => return Fact::Absent,
+            Some(Api::Given(endpoint)) => Some(endpoint.clone()),
+            Some(Api::Found(_)) => self.first_that_exists(sockets),
+        };
+        let engine = endpoint.map(|endpoint| Engine::new(endpoint, docker::TIMEOUT));
         let pidfile = Path::new(pidfile.unwrap_or(process::PIDFILE));
-        process::dockerd(&process::Hints { pidfile, engine: may_connect.then_some(&engine) })
+        process::dockerd(&process::Hints { pidfile, engine: engine.as_ref() })
+    }
+
+    /// From now on dockerd is asked at the first of its own sockets that exists, unless the user gave another place.
+    pub fn dockerd_listens_on(&self, sockets: &[String]) {
+        if let Some(Api::Found(found)) = &self.api {
+            let none = || "dockerd listens on no Unix socket; have it listen on one, or give --docker-host".to_owned();
+            *found.borrow_mut() = self.first_that_exists(sockets).ok_or_else(none);
+        }
+    }
+
+    fn first_that_exists(&self, sockets: &[String]) -> Option<Endpoint> {
+        let exists = |path: &&String| self.root.look(path, Want::Stat).known().is_some();
+        let path = sockets.iter().find(exists).or(sockets.first())?;
+        Some(Endpoint::Unix(path.into()))
+    }
+
+    /// Where the engine is asked; `None` for an image tree, an error says why it can't be.
+    fn endpoint(&self) -> Option<Result<Endpoint, String>> {
+        Some(match self.api.as_ref()? {
+            Api::Given(endpoint) => Ok(endpoint.clone()),
+            Api::Found(found) => found.borrow().clone(),
+        })
     }
 
     /// Asks the engine on a thread of its own, if its daemon runs.
     pub fn ask_engine(&self, daemon: &Fact<ProcessFact>) -> EngineAnswer {
-        match (&self.endpoint, daemon) {
-            // Where the user named the socket, somebody answers there perhaps whose process is not here.
-            (Some((endpoint, given)), daemon) if *given || !daemon.is_absent() => {
-                EngineAnswer(Some(docker::spawn(endpoint.clone())))
+        match (self.endpoint(), daemon) {
+            // Where the user named the socket, somebody may answer there whose process is not here.
+            (Some(Ok(endpoint)), daemon) if self.endpoint_is_given() || !daemon.is_absent() => {
+                EngineAnswer::Awaited(docker::spawn(endpoint))
             }
-            _ => EngineAnswer(None),
+            (Some(Err(why)), Fact::Known(_) | Fact::Unknown(_)) => EngineAnswer::Nowhere(why),
+            _ => EngineAnswer::NoDaemon,
         }
     }
 
     /// Whether the user said where the engine is.
     pub fn endpoint_is_given(&self) -> bool {
-        matches!(self.endpoint, Some((_, true)))
+        matches!(self.api, Some(Api::Given(_)))
     }
 
     /// Asks a daemon that is known to run, and waits for the answer.
     pub fn ask(&self) -> Answer {
-        self.endpoint.as_ref().map(|(endpoint, _)| Engine::new(endpoint.clone(), docker::TIMEOUT).ask()).unwrap_or_default()
+        match self.endpoint() {
+            None => Answer::default(),
+            Some(Ok(endpoint)) => Engine::new(endpoint, docker::TIMEOUT).ask(),
+            Some(Err(why)) => Answer::unknown(why),
+        }
+    }
+
+    /// A client of the daemon whose calls end after `timeout`.
+    ///
+    /// # Errors
+    /// When it is not known where the daemon listens, or this is an image tree.
+    pub fn engine(&self, timeout: Duration) -> Result<Engine> {
+        let endpoint = self.endpoint().unwrap_or_else(|| Err("an image tree has no running dockerd".into()));
+        endpoint.map(|endpoint| Engine::new(endpoint, timeout)).map_err(Error::failure)
     }
 
     /// What a manager says of its swarm; `Absent` where this node is none.
     pub fn cluster(&self) -> Fact<ClusterFacts> {
-        self.endpoint.as_ref().map_or(Fact::Absent, |(endpoint, _)| Engine::new(endpoint.clone(), docker::TIMEOUT).cluster())
+        match self.endpoint() {
+            None => Fact::Absent,
+            Some(Ok(endpoint)) => Engine::new(endpoint, docker::TIMEOUT).cluster(),
+            Some(Err(why)) => Fact::Unknown(why),
+        }
     }
 
     /// The running containers and their process ids.
@@ -150,10 +206,7 @@ impl Host {
     /// # Errors
     /// When the daemon does not answer.
     pub fn running_containers(&self) -> Result<BTreeMap<String, i64>> {
-        match &self.endpoint {
-            Some((endpoint, _)) => Engine::new(endpoint.clone(), docker::TIMEOUT).running_containers(),
-            None => Ok(BTreeMap::new()),
-        }
+        self.engine(docker::TIMEOUT)?.running_containers()
     }
 
     /// Whether the daemon answers.
@@ -161,10 +214,7 @@ impl Host {
     /// # Errors
     /// When it does not within `timeout`.
     pub fn ping(&self, timeout: Duration) -> Result<()> {
-        match &self.endpoint {
-            Some((endpoint, _)) => Engine::new(endpoint.clone(), timeout).ping(timeout),
-            None => Ok(()),
-        }
+        self.engine(timeout)?.ping(timeout)
     }
 
     /// The kernel's audit state; an image tree has none.
@@ -184,6 +234,7 @@ impl Host {
         }
         // Only what was recorded after the start, of a file untouched since before it, is what the process read. The newest first:
         // they all say the same then, and the rest is not read.
+        let mut none_at_first = false;
         for id in journal::transactions(&self.root, &self.state_dir).iter().rev() {
             let path = format!("{}/transactions/{id}", self.state_dir);
             let Ok((originals, recorded_ns)) = journal::originals(&self.root, &path) else { continue };
@@ -191,6 +242,7 @@ impl Host {
                 break;
             }
             for original in originals.files.into_iter().filter(|original| original.path == file.real_path) {
+                none_at_first = original.state.is_none();
                 if original.changed_ns().is_some_and(|changed| changed <= process.started_ns)
                     && let Some(content) = original.state.and_then(|state| state.content)
                 {
@@ -198,21 +250,29 @@ impl Host {
                 }
             }
         }
-        Fact::Absent
+        // Where the oldest of them found no file, that was as good as an empty one.
+        if none_at_first { Fact::Known(Content(b"{}".to_vec())) } else { Fact::Absent }
     }
 }
 
 /// What the engine will have answered.
-pub struct EngineAnswer(Option<Pending>);
+pub enum EngineAnswer {
+    /// It was asked.
+    Awaited(Pending),
+    /// It runs, and there is no way to ask it, for this reason.
+    Nowhere(String),
+    /// No daemon runs.
+    NoDaemon,
+}
 
 impl EngineAnswer {
     /// Waits for the answer.
     pub fn wait(self) -> Answer {
-        self.0.map(Pending::wait).unwrap_or_else(|| Answer {
-            api: Fact::Absent,
-            version: Fact::Unknown("no daemon runs that could be asked".into()),
-            product: None,
-        })
+        match self {
+            EngineAnswer::Awaited(pending) => pending.wait(),
+            EngineAnswer::Nowhere(why) => Answer::unknown(why),
+            EngineAnswer::NoDaemon => Answer::of(Fact::Absent, Fact::Unknown("no daemon runs that could be asked".into())),
+        }
     }
 }
 
@@ -242,8 +302,9 @@ mod tests {
         let host = Host {
             root: scratch.root(),
             docker_version: None,
+            health_timeout: HEALTH_TIMEOUT,
             accounts: Accounts::of(&scratch.root()),
-            endpoint: None,
+            api: None,
             state_dir: "/state".into(),
         };
         let mut facts = Facts::default();
@@ -256,6 +317,12 @@ mod tests {
         // Harden wrote "b", and restarted the daemon with it.
         record("1", 20, (10, None), "a");
         assert_eq!(host.config_at_start(&facts), Fact::Absent);
+        // It made the file since.
+        let made = json!({"change": "c1", "path": CONFIG, "mtime_ns": null, "state": null});
+        let made = json!({"schema": journal::SCHEMA, "files": [made]}).to_string();
+        scratch.file("/state/transactions/15/originals.json", made, 0o600);
+        assert_eq!(host.config_at_start(&facts), Fact::Known(Content("{}".into())));
+        std::fs::remove_file(scratch.at("/state/transactions/15/originals.json")).unwrap();
         // It wrote twice since.
         record("2", 60, (20, Some(20)), "b");
         record("3", 70, (60, Some(60)), "c");

@@ -112,6 +112,7 @@ pub fn fix(want: &Want) -> String {
                     KeyFix::Expected => format!("set {name} in daemon.json"),
                     KeyFix::Remove => format!("remove {name} from daemon.json"),
                     KeyFix::RemoveElements => format!("remove the unwanted elements of {name} from daemon.json"),
+                    KeyFix::Merge => format!("add the members to {name} in daemon.json"),
                     KeyFix::Manual(reason) => format!("by hand: {reason}"),
                 }
             })

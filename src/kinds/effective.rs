@@ -92,7 +92,7 @@ pub struct Effective {
     pub file: ConfigFile,
     /// Flags of the running process.
     pub running: Option<DaemonFlags>,
-    /// Flags of the unit.
+    /// Flags of the unit: those of the next start, where systemd starts it.
     pub unit: Option<(ExecStart, DaemonFlags)>,
     /// The unit is what starts dockerd, and it is read for certain: its flags are those of the next start.
     pub unit_counts: bool,
@@ -165,12 +165,10 @@ impl Effective {
             Fact::Absent if facts.daemon.layout.kind == Layout::Snap => {
                 Some("the snap's own script gives them; start dockerd, then they can be seen".into())
             }
+            Fact::Absent if !starts_units(facts) => in_script(facts),
             Fact::Absent => match facts.units.get(SERVICE)? {
                 Fact::Unknown(why) => Some(why.clone()),
-                Fact::Absent => {
-                    let script = facts.files.get(INIT_SCRIPT).and_then(Fact::known);
-                    script.map(|_| format!("they are in {INIT_SCRIPT} and what it reads; start dockerd, then they can be seen"))
-                }
+                Fact::Absent => in_script(facts),
                 Fact::Known(_) => problem_of_unit(facts, self.unit.as_ref()),
             },
         }
@@ -343,25 +341,18 @@ impl Effective {
 
     /// Paths of the Engine API's unix sockets.
     pub fn docker_sockets(&self, facts: &Facts) -> Vec<String> {
-        let default = layout::runtime_dir(facts).map_or_else(|| DEFAULT_SOCKET.into(), |dir| format!("{dir}/docker.sock"));
-        let hosts = match self.configured("hosts") {
-            Some(Value::Array(hosts)) => hosts.iter().filter_map(|host| host.as_str().map(str::to_owned)).collect(),
-            _ => vec![format!("unix://{default}")],
+        sockets(self.configured("hosts").as_ref(), facts)
+    }
+
+    /// Paths of the unix sockets that the running dockerd was told to listen on, whatever its next start is told; those of the next
+    /// start where none runs.
+    pub fn listening_sockets(&self, facts: &Facts) -> Vec<String> {
+        let Some(flags) = &self.running else { return self.docker_sockets(facts) };
+        let in_file = match &self.file {
+            ConfigFile::Parsed(document) => document.get(&["hosts"]),
+            _ => None,
         };
-        let mut paths = Vec::new();
-        for host in hosts {
-            if host.starts_with("fd://") {
-                let socket = unit::merged(facts, SOCKET);
-                let listens = socket.list("Socket", "ListenStream");
-                paths.extend(listens.iter().filter(|(value, _)| value.starts_with('/')).map(|(value, _)| (*value).to_owned()));
-            } else if let Some(path) = host.strip_prefix("unix://") {
-                paths.push(if path.is_empty() { default.clone() } else { path.to_owned() });
-            }
-        }
-        // systemd's specifier for the runtime directory of the system manager.
-        let mut paths: Vec<_> = paths.iter().map(|path| normal(&path.replace("%t", "/run"))).collect();
-        paths.dedup();
-        paths
+        sockets(flags.get("hosts").or(in_file), facts)
     }
 
     /// Whether systemd makes dockerd's socket.
@@ -389,6 +380,29 @@ impl Effective {
     }
 }
 
+/// The unix sockets among `hosts`; the default one where nothing is set.
+fn sockets(hosts: Option<&Value>, facts: &Facts) -> Vec<String> {
+    let default = layout::runtime_dir(facts).map_or_else(|| DEFAULT_SOCKET.into(), |dir| format!("{dir}/docker.sock"));
+    let hosts = match hosts {
+        Some(Value::Array(hosts)) => hosts.iter().filter_map(|host| host.as_str().map(str::to_owned)).collect(),
+        _ => vec![format!("unix://{default}")],
+    };
+    let mut paths = Vec::new();
+    for host in hosts {
+        if host.starts_with("fd://") {
+            let socket = unit::merged(facts, SOCKET);
+            let listens = socket.list("Socket", "ListenStream");
+            paths.extend(listens.iter().filter(|(value, _)| value.starts_with('/')).map(|(value, _)| (*value).to_owned()));
+        } else if let Some(path) = host.strip_prefix("unix://") {
+            paths.push(if path.is_empty() { default.clone() } else { path.to_owned() });
+        }
+    }
+    // systemd's specifier for the runtime directory of the system manager.
+    let mut paths: Vec<_> = paths.iter().map(|path| normal(&path.replace("%t", "/run"))).collect();
+    paths.dedup();
+    paths
+}
+
 /// `/var/run` is `/run` on every host that Docker runs on; reports and audit rules name the real one.
 fn normal(path: &str) -> String {
     match path.strip_prefix("/var/run/") {
@@ -401,9 +415,20 @@ fn texts(origins: &[argv::Origin]) -> String {
     origins.iter().map(|origin| origin.text.as_str()).collect::<Vec<_>>().join(" ")
 }
 
+fn in_script(facts: &Facts) -> Option<String> {
+    let script = facts.files.get(INIT_SCRIPT).and_then(Fact::known);
+    script.map(|_| format!("they are in {INIT_SCRIPT} and what it reads; start dockerd, then they can be seen"))
+}
+
+/// Whether a unit is what starts dockerd: packages bring one to hosts where another program is process 1. What that of an image tree
+/// will be, nobody knows.
+pub fn starts_units(facts: &Facts) -> bool {
+    !facts.host.live || !matches!(facts.host.service_manager, ServiceManager::Sysv | ServiceManager::Openrc)
+}
+
 /// The unit's command line and its flags, where the unit is known.
 fn unit_flags(facts: &Facts) -> Option<(ExecStart, DaemonFlags)> {
-    let fact = facts.units.get(SERVICE)?.known()?;
+    let fact = facts.units.get(SERVICE).filter(|_| starts_units(facts))?.known()?;
     let unit = unit::merged(facts, SERVICE);
     let files = fact.environment_files.iter().filter_map(|path| {
         let content = facts.files.get(path)?.known()?.content.as_ref()?;

@@ -3,13 +3,16 @@
 use serde_json::Value;
 
 use crate::baseline::control::{Control, SettingWant, UnitWant};
-use crate::change::Edit;
+use crate::change::{Action, Edit};
 use crate::fact::{Fact, Facts};
 use crate::finding::{Outcome, Verdict};
 use crate::formats::unit_file::{self, Origin, Unit};
 use crate::kinds::{Context, docker_missing, layout, not_applicable, unknown, verdict};
 use crate::observe::Observer;
 use crate::plan::DROP_IN;
+
+/// What systemd makes anew whenever it reads its units, before it reads them.
+pub const MADE_AS_UNITS_ARE_READ: &str = "/run/systemd/generator";
 
 /// Reads the unit and its drop-ins.
 pub fn observe(want: &UnitWant, observer: &mut Observer) {
@@ -55,8 +58,12 @@ fn judge_setting<'c>(
         Some((value, origin)) => ((*value).to_owned(), format!("{origin}")),
         None => (setting.default.clone(), format!("{}'s default, {} is not set", want.unit, setting.name)),
     };
+    let unread = set_at.as_ref().is_some_and(|(_, origin)| not_read_yet(&origin.path, context.facts));
     let outcome = if setting.expect.holds(Some(&Value::String(value.clone()))) {
-        Outcome::Compliant { note: None }
+        match unread {
+            true => Outcome::Fixable(vec![Edit::Activate(Action::SystemdReload)]),
+            false => Outcome::Compliant { note: None },
+        }
     } else if let Some(place) = overriding(unit, &setting.section, &setting.name) {
         Outcome::Manual(format!("{place} is read after harden's own drop-in and wins; change {} there", setting.name))
     } else if let Some(set) = &setting.set {
@@ -70,9 +77,19 @@ fn judge_setting<'c>(
     } else {
         Outcome::Manual(format!("set {}={} in a drop-in of {} yourself", setting.name, setting.expect, want.unit))
     };
-    let mut verdict = verdict(control, target, outcome, value, setting.expect.to_string());
+    let note = if unread { "; systemd has not read that yet" } else { "" };
+    let mut verdict = verdict(control, target, outcome, format!("{value}{note}"), setting.expect.to_string());
     verdict.evidence.push(origin);
     verdict
+}
+
+/// Whether a file of a unit is younger than systemd's last look at them, as far as that can be told.
+fn not_read_yet(path: &str, facts: &Facts) -> bool {
+    let modified = |path: &str| Some(facts.files.get(path)?.known()?.mtime_ns);
+    match (modified(path), modified(MADE_AS_UNITS_ARE_READ)) {
+        (Some(written), Some(read)) => written > read,
+        _ => false,
+    }
 }
 
 /// The drop-in that gives a setting and is read after harden's own, whatever that one says: systemd sorts them by name.

@@ -63,6 +63,9 @@ pub struct Plan {
     pub changes: Vec<Change>,
     /// What puts it in force, in this order.
     pub activations: Vec<Activation>,
+    /// Whether putting it in force is left to the user (`--no-activate`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub no_activate: bool,
     /// Changes that were wanted and are held back, because the result would not be safe.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub withheld: Vec<Withheld>,
@@ -202,6 +205,7 @@ pub fn fold(
         fixes,
         changes,
         activations,
+        no_activate: false,
         withheld,
     };
     Ok(Folded { plan, changes_of, withheld_of })

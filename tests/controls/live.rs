@@ -65,6 +65,7 @@ static GREEN: LazyLock<Facts> = LazyLock::new(|| {
         insecure_registries: Some(Vec::new()),
         registry_mirrors: Some(Vec::new()),
         containerd_address: Some("/run/containerd/containerd.sock".into()),
+        authorization_plugins: Some(Vec::new()),
         cgroup_driver: Some("systemd".into()),
         snapshotter: Some(false),
         bridge_icc: Some(false),

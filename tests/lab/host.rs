@@ -106,6 +106,23 @@ pub struct Host<'d> {
 impl<'d> Host<'d> {
     /// Boots a host with harden in it, and waits until Docker runs there.
     pub fn boot(daemon: &'d Dockerd<'d>, name: &'static str) -> Host<'d> {
+        let host = Host::start(daemon, name, &["/sbin/init"]);
+        host.wait_for("systemctl is-active docker.service");
+        host
+    }
+
+    /// The same without systemd: Docker is started by its System V script. Process 1 is a shell that waits for whatever ends.
+    pub fn boot_sysv(daemon: &'d Dockerd<'d>, name: &'static str) -> Host<'d> {
+        let host = Host::start(daemon, name, &["/bin/sh", "-c", "while sleep 1; do :; done"]);
+        // The script would mount the control groups otherwise, which are there.
+        host.write("/etc/fstab", "cgroup /sys/fs/cgroup cgroup defaults 0 0\n");
+        // Raising limits takes CAP_SYS_RESOURCE, which not every machine has; the rest of the script is Debian's own.
+        host.sh("sed -i 's/^\\([[:space:]]*\\)ulimit -.*/\\1:/' /etc/init.d/docker && service docker start");
+        host.wait_for("docker info");
+        host
+    }
+
+    fn start(daemon: &'d Dockerd<'d>, name: &'static str, init: &[&str]) -> Host<'d> {
         let bounding = bounding_set();
         let capabilities = CAPABILITIES.iter().enumerate().filter(|(bit, _)| bounding >> bit & 1 == 1);
         let capabilities: Vec<String> = capabilities.map(|(_, name)| format!("--cap-add={name}")).collect();
@@ -115,16 +132,20 @@ impl<'d> Host<'d> {
             arguments.extend(["--security-opt", option]);
         }
         arguments.extend(["--volume", "/sys/fs/cgroup:/sys/fs/cgroup:rw", "--tmpfs", "/run:exec", "--tmpfs", "/run/lock"]);
-        arguments.extend(["--volume", "/var/lib/docker", "--env", "container=docker", IMAGE, "/sbin/init"]);
-        daemon.docker(&arguments);
+        arguments.extend(["--volume", "/var/lib/docker", "--env", "container=docker", IMAGE]);
+        daemon.docker(&[&arguments, init].concat());
         let host = Host { daemon, name };
         daemon.docker(&["cp", BINARY, &format!("{name}:/usr/local/bin/harden")]);
+        host
+    }
+
+    /// Waits until a shell command succeeds on the host.
+    pub fn wait_for(&self, command: &str) {
         let deadline = Instant::now() + BOOT;
-        while host.run(&["systemctl", "is-active", "docker.service"]).stdout.trim() != "active" {
-            assert!(Instant::now() < deadline, "Docker does not run on {name} after {BOOT:?}");
+        while self.run(&["sh", "-c", command]).code != 0 {
+            assert!(Instant::now() < deadline, "`{command}` does not succeed on {} after {BOOT:?}", self.name);
             sleep(POLL);
         }
-        host
     }
 
     /// Runs a program on the host.
@@ -173,8 +194,10 @@ impl Drop for Host<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
             let journal = self.run(&["journalctl", "--unit=docker.service", "--lines=200", "--no-pager", "--output=cat"]);
-            let lines: Vec<&str> = journal.stdout.lines().filter(|line| !line.contains("level=info")).collect();
-            eprintln!("the journal of docker.service on {}:\n{}", self.name, lines.join("\n"));
+            let log = self.run(&["tail", "--lines=200", "/var/log/docker.log"]);
+            let lines = journal.stdout.lines().chain(log.stdout.lines());
+            let lines: Vec<&str> = lines.filter(|line| !line.contains("level=info")).collect();
+            eprintln!("the log of dockerd on {}:\n{}", self.name, lines.join("\n"));
         }
         let mut docker = Command::new("docker");
         docker.args(["--host", &self.daemon.endpoint().to_string(), "rm", "--force", "--volumes", self.name]);

@@ -34,6 +34,7 @@ pub fn info(body: &[u8]) -> Result<(ApiFacts, Option<String>), String> {
         insecure_registries: registries.as_ref().and_then(Registries::insecure),
         registry_mirrors: registries.and_then(|registries| registries.mirrors),
         containerd_address: info.containerd.and_then(|containerd| containerd.address),
+        authorization_plugins: info.plugins.and_then(|plugins| plugins.authorization),
         cgroup_driver: info.cgroup_driver,
         snapshotter: info.driver_status.map(|status| status.iter().any(|pair| pair.get(1).is_some_and(|it| it == SNAPSHOTTER))),
         bridge_icc: None,
@@ -123,6 +124,15 @@ struct Info {
     registry_config: Option<Registries>,
     #[serde(deserialize_with = "lenient")]
     containerd: Option<Containerd>,
+    #[serde(deserialize_with = "lenient")]
+    plugins: Option<Plugins>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default)]
+struct Plugins {
+    #[serde(deserialize_with = "lenient_list")]
+    authorization: Option<Vec<String>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -235,6 +245,7 @@ mod tests {
             insecure_registries: Some(vec!["10.0.0.0/8".into(), "127.0.0.0/8".into(), "reg.example:5000".into()]),
             registry_mirrors: Some(vec!["https://mirror.example/".into()]),
             containerd_address: None,
+            authorization_plugins: Some(Vec::new()),
             cgroup_driver: Some("cgroupfs".into()),
             snapshotter: Some(false),
             bridge_icc: None,
