@@ -6,6 +6,7 @@
 mod build;
 mod container;
 mod image;
+mod layout;
 mod machine;
 mod swarm;
 
@@ -19,6 +20,7 @@ pub use container::{
     ProcessInContainer,
 };
 pub use image::ImageFacts;
+pub use layout::{Layout, LayoutFacts, RootlessFacts};
 pub use machine::MachineFacts;
 pub use swarm::{ClusterFacts, SwarmAddresses, SwarmFacts};
 
@@ -285,6 +287,9 @@ impl std::fmt::Display for ServiceManager {
 /// What is known of dockerd.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct DaemonFacts {
+    /// Whose daemon it is, and by that where its files are.
+    #[serde(default)]
+    pub layout: LayoutFacts,
     /// Why it counts as installed (a binary, a unit, a process, a configuration file), or `Absent`.
     pub installed: Fact<String>,
     /// The running dockerd.
@@ -340,6 +345,9 @@ pub struct ApiFacts {
     pub data_root: Option<String>,
     /// `/info` `Swarm.LocalNodeState`.
     pub swarm_state: Option<String>,
+    /// `/info` `OperatingSystem`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub operating_system: Option<String>,
     /// `/info` `ContainersRunning`.
     pub containers_running: Option<u64>,
     /// `/info` `RegistryConfig.InsecureRegistryCIDRs` and the index entries that are not secure.

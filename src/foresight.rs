@@ -1,6 +1,7 @@
 //! What would be seen once a plan is applied. A fix may make room for another: a key that may be set once a second one is gone, a
 //! directory that is to be watched once it is made. Both belong into one plan, or a second run would find something to do.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use crate::change::{Action, Activation, ContainerLimits, Effect, FileImage};
@@ -14,9 +15,10 @@ use crate::reach;
 /// The facts as this plan leaves them. What the daemon does with its flags and when files are written stays as it is.
 pub fn after(facts: &Facts, plan: &Plan) -> Facts {
     let mut later = facts.clone();
+    let names = names(facts);
     for change in &plan.changes {
         match &change.effect {
-            Effect::File { path, after: Some(after), .. } => write(&mut later, path, after),
+            Effect::File { path, after: Some(after), .. } => write(&mut later, &names, path, after),
             Effect::File { path, after: None, .. } => {
                 later.files.insert(path.clone(), Fact::Absent);
             }
@@ -49,7 +51,7 @@ pub fn after(facts: &Facts, plan: &Plan) -> Facts {
 /// The facts with one file as it will be.
 pub fn with_file(facts: &Facts, path: &str, image: &FileImage) -> Facts {
     let mut later = facts.clone();
-    write(&mut later, path, image);
+    write(&mut later, &names(facts), path, image);
     later
 }
 
@@ -78,13 +80,21 @@ fn limit(container: &mut ContainerFacts, limits: &ContainerLimits) {
     }
 }
 
-fn write(facts: &mut Facts, path: &str, image: &FileImage) {
+/// The names under which each real path was looked at. Found in one pass: a plan may have as many changes as there are files.
+fn names(facts: &Facts) -> HashMap<String, Vec<&str>> {
+    let mut names: HashMap<String, Vec<&str>> = HashMap::new();
+    for name in facts.files.keys() {
+        names.entry(reach::real(&facts.files, name)).or_default().push(name);
+    }
+    names
+}
+
+fn write(facts: &mut Facts, names: &HashMap<String, Vec<&str>>, path: &str, image: &FileImage) {
     let above = Path::new(path).ancestors().skip(1).filter_map(Path::to_str);
     let dev = above.filter_map(|dir| facts.files.get(dir)?.known()).map(|dir| dir.dev).next().unwrap_or(0);
-    let names = facts.files.keys().filter(|name| reach::real(&facts.files, name) == path).cloned();
-    let names: Vec<String> = names.chain([path.to_owned()]).collect();
-    for name in &names {
-        let fact = facts.files.entry(name.clone()).or_default();
+    let names = names.get(path).into_iter().flatten().copied();
+    for name in names.filter(|name| *name != path).chain([path]) {
+        let fact = facts.files.entry(name.to_owned()).or_default();
         let old = fact.known();
         *fact = Fact::Known(FileFact {
             real_path: path.to_owned(),

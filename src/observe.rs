@@ -1,12 +1,14 @@
 //! Observing: fills [`Facts`] for a baseline. It only reads, and looks at each thing once, however many controls ask.
 
+mod layout;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use crate::baseline::Baseline;
 use crate::baseline::control::{ImageRule, Place, SocketOf, Want};
 use crate::error::Result;
-use crate::fact::{ContainerFacts, Fact, Facts, ServiceManager, SwarmFacts, UnitFacts};
+use crate::fact::{ContainerFacts, Fact, Facts, Layout, ServiceManager, SwarmFacts, UnitFacts};
 use crate::formats::{exec_start, rules_d, unit_file, unit_path};
 use crate::host::Host;
 use crate::host::fs::Want as Look;
@@ -17,6 +19,7 @@ use crate::kinds::socket::CONTAINERD_CONFIG;
 use crate::kinds::{self, daemon, prerequisites, restart, supervisor, swarm, unit, watch};
 use crate::plan::{Plan, drop_in_path};
 use crate::reach;
+use crate::render::progress;
 
 /// Format of saved facts.
 pub const SCHEMA: &str = "harden/facts/1";
@@ -33,6 +36,7 @@ const DOCKERD: [&str; 4] =
 /// Looks at a host through the eyes of a baseline.
 pub fn observe(host: &Host, baseline: &Baseline) -> Result<Facts> {
     let mut observer = Observer::new(host);
+    progress::stage("looking at this host");
     observer.machine();
     observer.docker();
     if baseline.controls.iter().any(kinds::needs_audit) {
@@ -139,11 +143,19 @@ impl<'h> Observer<'h> {
     /// Resolves a place, looking at what that needs.
     pub fn resolve(&mut self, place: &Place) -> Vec<String> {
         match place {
-            Place::Pattern(pattern) if !self.facts.globs.contains_key(pattern) => {
-                let matches = self.host.root.glob(pattern);
-                self.facts.globs.insert(pattern.clone(), matches);
+            Place::Pattern(pattern) => {
+                if let Ok(pattern) = kinds::layout::path(pattern, &self.facts)
+                    && !self.facts.globs.contains_key(&pattern)
+                {
+                    let matches = self.host.root.glob(&pattern);
+                    self.facts.globs.insert(pattern, matches);
+                }
             }
-            Place::Unit(name) | Place::UnitParts(name) => self.unit(name),
+            Place::Unit(name) | Place::UnitParts(name) => {
+                if let Ok(name) = kinds::layout::unit(name, &self.facts) {
+                    self.unit(name);
+                }
+            }
             Place::DockerSocket => self.unit(SOCKET),
             _ => {}
         }
@@ -182,9 +194,18 @@ impl<'h> Observer<'h> {
     }
 
     fn find_unit(&mut self, name: &str) -> Fact<UnitFacts> {
-        let mut fragment = None;
         let dirs = self.unit_dirs();
-        for path in unit_path::fragments(&dirs, name) {
+        self.find_unit_in(name, &dirs, |observer| observer.drop_ins(&dirs, name))
+    }
+
+    fn find_unit_in(
+        &mut self,
+        name: &str,
+        dirs: &[&str],
+        drop_ins: impl FnOnce(&mut Self) -> Result<Listing, String>,
+    ) -> Fact<UnitFacts> {
+        let mut fragment = None;
+        for path in unit_path::fragments(dirs, name) {
             match self.read(&path) {
                 Some(b"") => return Fact::Absent,
                 Some(_) => {
@@ -205,7 +226,7 @@ impl<'h> Observer<'h> {
         if self.facts.host.service_manager == ServiceManager::Systemd {
             self.stat(unit::MADE_AS_UNITS_ARE_READ);
         }
-        let listing = match self.drop_ins(&dirs, name) {
+        let listing = match drop_ins(self) {
             Ok(listing) => listing,
             Err(why) => return Fact::Unknown(why),
         };
@@ -399,7 +420,9 @@ impl<'h> Observer<'h> {
         self.find_dockerd();
         let pending = self.host.ask_engine(&self.facts.daemon.process);
         self.facts.daemon.installed = self.docker_installed();
-        (self.facts.daemon.api, self.facts.daemon.version) = pending.wait();
+        let answer = pending.wait();
+        (self.facts.daemon.api, self.facts.daemon.version) = (answer.api, answer.version);
+        self.layout_of_answer(answer.product, self.host.endpoint_is_given());
         if let Some(version) = &self.host.docker_version {
             self.facts.daemon.version = Fact::Known(version.clone());
         }
@@ -420,15 +443,21 @@ impl<'h> Observer<'h> {
         // Where it would be, had it been started by its unit.
         let config = self.effective().0.unit.as_ref().and_then(|(_, flags)| flags.config_file.clone());
         self.read_config(config.unwrap_or_else(|| DEFAULT_CONFIG_FILE.into()));
+        let others = self.socket_of_others().is_some();
         let (effective, facts) = self.effective();
         let has_unit = !matches!(facts.units.get(SOCKET), Some(Fact::Absent));
         let activated = effective.socket_activated() || (has_unit && effective::starts_units(facts));
+        // A link to somebody else's socket is not connected to either: that would start them.
+        let activated = activated || others;
         let sockets = if activated { Vec::new() } else { effective.docker_sockets(facts) };
         let pidfile = effective.configured("pidfile").and_then(|path| path.as_str().map(str::to_owned));
         self.facts.daemon.process = self.host.find_dockerd(pidfile.as_deref(), &sockets);
         self.effective = None;
-        if let Some(flags) = &self.effective().0.running {
-            let config = flags.config_file.clone();
+        self.layout_of_process();
+        let of_layout = kinds::layout::config_file(&self.facts.daemon.layout.kind);
+        let running = self.effective().0.running.as_ref().map(|flags| flags.config_file.clone());
+        if running.is_some() || self.facts.daemon.layout.kind != Layout::Rootful {
+            let config = running.flatten().or_else(|| of_layout.ok());
             self.read_config(config.unwrap_or_else(|| DEFAULT_CONFIG_FILE.into()));
         }
         let (effective, facts) = self.effective();
@@ -454,7 +483,10 @@ impl<'h> Observer<'h> {
             Fact::Known(process) => return Fact::Known(process.exe.clone()),
             Fact::Unknown(_) | Fact::Absent => {}
         }
-        if let Some(Fact::Known(unit)) = self.facts.units.get(SERVICE) {
+        if let Some(Fact::Known(unit)) = [SERVICE, kinds::layout::SNAP_SERVICE]
+            .iter()
+            .find_map(|name| self.facts.units.get(*name).filter(|unit| unit.known().is_some()))
+        {
             return Fact::Known(unit.fragment.clone());
         }
         let mut doubt = None;
@@ -545,9 +577,13 @@ impl<'h> Observer<'h> {
             Want::Socket(want) if want.of == SocketOf::Docker => vec![drop_in_path(SOCKET), drop_in_path(SERVICE)],
             Want::Socket(_) => vec![CONTAINERD_CONFIG.into()],
             Want::File(_) | Want::AuditState(_) => Vec::new(),
-            Want::Sysctl(_) | Want::Host(_) | Want::Container(_) | Want::Image(_) | Want::Swarm(_) | Want::Attest(_) => {
-                Vec::new()
-            }
+            Want::Sysctl(_)
+            | Want::Host(_)
+            | Want::Container(_)
+            | Want::Image(_)
+            | Want::Swarm(_)
+            | Want::Attest(_)
+            | Want::Rootless(_) => Vec::new(),
         }
     }
 }

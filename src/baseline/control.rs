@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 pub use super::wants::{
     AttestWant, ContainerCondition, ContainerFix, ContainerProperty, ContainerWant, Given, HostWant, ImageRule, ImageWant,
-    LintLevel, Policy, Recreate, ScanSeverity, Selector, Size, SwarmRule, SwarmWant, SysctlWant, Update,
+    LintLevel, Policy, Recreate, RootlessWant, ScanSeverity, Selector, Size, SwarmRule, SwarmWant, SysctlWant, Update,
 };
 use crate::expect::Expect;
 
@@ -134,6 +134,8 @@ pub enum Want {
     Swarm(SwarmWant),
     /// What only a person can tell.
     Attest(AttestWant),
+    /// dockerd without root's rights.
+    Rootless(RootlessWant),
 }
 
 /// Values of daemon.json keys; one finding a key.

@@ -59,7 +59,7 @@ fn want_mistakes(want: &Want) -> Vec<String> {
             vec![format!("its rule takes {:?}, the row gives {:?}", want.rule.takes(), want.given())]
         }
         Want::Container(want) => container_mistakes(want),
-        Want::Sysctl(_) | Want::Host(_) | Want::Image(_) | Want::Swarm(_) | Want::Attest(_) => Vec::new(),
+        Want::Sysctl(_) | Want::Host(_) | Want::Image(_) | Want::Swarm(_) | Want::Attest(_) | Want::Rootless(_) => Vec::new(),
     }
 }
 

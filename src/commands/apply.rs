@@ -18,6 +18,7 @@ use crate::finding::{Finding, FixKind, Status};
 use crate::host::Host;
 use crate::observe;
 use crate::plan::Plan;
+use crate::render::progress::Progress;
 use crate::render::text::{Part, Tense};
 use crate::report::{AnsibleDiff, Report, RunOutcome};
 
@@ -31,11 +32,13 @@ pub fn run(common: &Common, yes: bool, keep_going: bool, in_force: &PutInForce) 
     may_ask(common, "apply", yes)?;
     let state = StateDir::lock(&host.root, &state_dir(common))?;
     recover::unfinished(&host, &state, false, &mut |text| progress(common, text))?;
+    let looking = Progress::begin();
     let facts = observe::observe(&host, &baseline)?;
     let mut assessment = assess(common, &baseline, &facts)?;
     if in_force.no_activate {
         assessment.plan = assessment.plan.writes_only(&facts);
     }
+    drop(looking);
     if let (Some(withheld), false) = (assessment.plan.withheld.first(), keep_going) {
         return Err(Error::failure(format!("{}; nothing was changed", withheld.reason))
             .at(&withheld.target)

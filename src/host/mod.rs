@@ -25,9 +25,7 @@ use std::time::Duration;
 
 use crate::apply::journal;
 use crate::error::{Error, Result};
-use crate::fact::{
-    ApiFacts, ClusterFacts, ContainerFacts, Content, Fact, Facts, HostFacts, KernelAudit, ProcessFact, ServiceManager,
-};
+use crate::fact::{ClusterFacts, ContainerFacts, Content, Fact, Facts, HostFacts, KernelAudit, ProcessFact, ServiceManager};
 use accounts::Accounts;
 use docker::{Answer, Endpoint, Engine, Pending};
 use fs::{Root, Want};
@@ -163,10 +161,18 @@ impl Host {
     /// Asks the engine on a thread of its own, if its daemon runs.
     pub fn ask_engine(&self, daemon: &Fact<ProcessFact>) -> EngineAnswer {
         match (self.endpoint(), daemon) {
-            (Some(Ok(endpoint)), Fact::Known(_) | Fact::Unknown(_)) => EngineAnswer::Awaited(docker::spawn(endpoint)),
+            // Where the user named the socket, somebody may answer there whose process is not here.
+            (Some(Ok(endpoint)), daemon) if self.endpoint_is_given() || !daemon.is_absent() => {
+                EngineAnswer::Awaited(docker::spawn(endpoint))
+            }
             (Some(Err(why)), Fact::Known(_) | Fact::Unknown(_)) => EngineAnswer::Nowhere(why),
             _ => EngineAnswer::NoDaemon,
         }
+    }
+
+    /// Whether the user said where the engine is.
+    pub fn endpoint_is_given(&self) -> bool {
+        matches!(self.api, Some(Api::Given(_)))
     }
 
     /// Asks a daemon that is known to run, and waits for the answer.
@@ -174,7 +180,7 @@ impl Host {
         match self.endpoint() {
             None => Answer::default(),
             Some(Ok(endpoint)) => Engine::new(endpoint, docker::TIMEOUT).ask(),
-            Some(Err(why)) => Answer { api: Fact::Unknown(why.clone()), version: Fact::Unknown(why) },
+            Some(Err(why)) => Answer::unknown(why),
         }
     }
 
@@ -281,15 +287,12 @@ pub enum EngineAnswer {
 }
 
 impl EngineAnswer {
-    /// Waits for the answer: what the API says, and the engine's version.
-    pub fn wait(self) -> (Fact<ApiFacts>, Fact<String>) {
+    /// Waits for the answer.
+    pub fn wait(self) -> Answer {
         match self {
-            EngineAnswer::Awaited(pending) => {
-                let Answer { api, version } = pending.wait();
-                (api, version)
-            }
-            EngineAnswer::Nowhere(why) => (Fact::Unknown(why.clone()), Fact::Unknown(why)),
-            EngineAnswer::NoDaemon => (Fact::Absent, Fact::Unknown("no daemon runs that could be asked".into())),
+            EngineAnswer::Awaited(pending) => pending.wait(),
+            EngineAnswer::Nowhere(why) => Answer::unknown(why),
+            EngineAnswer::NoDaemon => Answer::of(Fact::Absent, Fact::Unknown("no daemon runs that could be asked".into())),
         }
     }
 }

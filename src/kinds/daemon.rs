@@ -10,7 +10,7 @@ use crate::formats::daemon_json::{self, Document, Op};
 use crate::formats::{daemon_keys, mask};
 use crate::kinds::effective::{ConfigFile, Origin, SERVICE, SOCKET, Setting};
 use crate::kinds::supervisor::Supervisor;
-use crate::kinds::{Context, docker_missing, flags, not_applicable, prerequisites, unit, unknown, verdict};
+use crate::kinds::{Context, docker_missing, flags, layout, not_applicable, prerequisites, unit, unknown, verdict};
 use crate::observe::Observer;
 
 /// The engine's note of being part of a swarm, beneath its data root.
@@ -383,6 +383,9 @@ pub fn containers_survive<'v, 'c: 'v>(fixed: impl Iterator<Item = &'v Verdict<'c
 
 /// How the user restarts dockerd where harden can't; `None` when it can.
 pub fn restart_by_hand(facts: &Facts) -> Option<String> {
+    if let Some(how) = layout::restart_by_hand(facts) {
+        return Some(how);
+    }
     let starter = Supervisor::name(facts.host.service_manager);
     let how = || format!("{starter} did not start this dockerd: restart it the way it was started");
     Supervisor::of(facts).is_none().then(how)

@@ -2,7 +2,7 @@
 
 use crate::baseline::control::{AuditState, ContainerFix, KeyFix, SocketOf, Want};
 use crate::expect::plain;
-use crate::kinds::{attest, container, host, image, swarm, sysctl};
+use crate::kinds::{attest, container, host, image, rootless, swarm, sysctl};
 
 /// What is wanted, how it is observed and how it is fixed; each kind of the host, of containers, images and the swarm gives its own.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -23,6 +23,7 @@ fn of_kind(want: &Want) -> Description {
         Want::Image(want) => image::describe(want),
         Want::Swarm(want) => swarm::describe(want),
         Want::Attest(want) => attest::describe(want),
+        Want::Rootless(want) => rootless::describe(want),
         Want::Daemon(_)
         | Want::DaemonConfig(_)
         | Want::File(_)
@@ -150,7 +151,7 @@ pub fn how(want: &Want) -> How {
         Want::File(_) | Want::Socket(_) | Want::Watch(_) => How::Automatic,
         Want::DaemonConfig(_) => How::Manual,
         Want::AuditState(want) => fixed(want.is == AuditState::Persistent),
-        Want::Image(_) | Want::Swarm(_) | Want::Attest(_) => How::Manual,
+        Want::Image(_) | Want::Swarm(_) | Want::Attest(_) | Want::Rootless(_) => How::Manual,
         // These kinds say it in words only.
         Want::Sysctl(_) => fixed(of_kind(want).fix.contains("set it in")),
         Want::Host(_) => fixed(!["", "by hand"].contains(&of_kind(want).fix.get(..7).unwrap_or_default())),

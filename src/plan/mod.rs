@@ -153,6 +153,7 @@ pub fn fold(
         context,
         config: reach::real(&context.facts.files, &context.facts.daemon.config_file),
         later: None,
+        seen: folding::by_real_path(context.facts),
         new: BTreeMap::new(),
         changes: Vec::new(),
         changes_of: BTreeMap::new(),

@@ -8,6 +8,7 @@ mod container;
 mod daemon;
 mod file;
 mod flags;
+mod layout;
 mod live;
 mod peers;
 mod socket;
@@ -43,6 +44,7 @@ fn the_tree_is_as_wanted() {
         .collect();
     // A tree has no kernel, and what is in /run is not there when rules load at boot.
     let of_a_running_host = [
+        layout::ROOTLESS,
         "audit-auditd-running",
         "audit-rules-persistent",
         "audit-watch-run-containerd",
@@ -63,8 +65,9 @@ fn every_control_has_its_cases() {
         .chain(live::LIVE.iter().map(|case| case.control))
         .chain(container::CASES.iter().map(|case| case.control))
         .chain(swarm::CASES.iter().map(|case| case.control))
+        .chain([layout::ROOTLESS])
         .collect();
-    let absent: BTreeSet<&str> = [audit::ABSENT, daemon::ABSENT, file::ABSENT, socket::ABSENT, swarm::ABSENT]
+    let absent: BTreeSet<&str> = [audit::ABSENT, daemon::ABSENT, file::ABSENT, layout::ABSENT, socket::ABSENT, swarm::ABSENT]
         .into_iter()
         .flatten()
         .map(|case| case.control)
@@ -101,6 +104,6 @@ fn fixed_by_hand_alone() {
     for (control, _) in cases.filter(|(_, findings)| findings.iter().any(table::Expected::is_automatic)) {
         by_hand.remove(control);
     }
-    let expected = ["audit-auditd-running", "daemon-storage-driver-supported"];
+    let expected = ["audit-auditd-running", layout::ROOTLESS, "daemon-storage-driver-supported"];
     assert_eq!(by_hand.into_iter().collect::<Vec<_>>(), expected);
 }

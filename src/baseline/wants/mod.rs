@@ -4,6 +4,7 @@ mod attest;
 mod container;
 mod host;
 mod image;
+mod rootless;
 mod swarm;
 mod sysctl;
 
@@ -11,5 +12,6 @@ pub use attest::AttestWant;
 pub use container::{ContainerCondition, ContainerFix, ContainerProperty, ContainerWant, Recreate, Selector, Update};
 pub use host::HostWant;
 pub use image::{Given, ImageRule, ImageWant, LintLevel, Policy, ScanSeverity, Size};
+pub use rootless::RootlessWant;
 pub use swarm::{SwarmRule, SwarmWant};
 pub use sysctl::SysctlWant;

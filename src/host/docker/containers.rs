@@ -14,7 +14,7 @@ use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
 
 use super::inspect::{self, Listed};
-use super::{Engine, Miss, Reply, chain, text_header};
+use super::{Engine, Miss, Reply, chain, podman, text_header};
 use crate::fact::{ContainerFacts, ExecFact, Fact};
 
 /// Connections at once. More would only queue inside dockerd.
@@ -179,7 +179,13 @@ impl Engine {
         let body = body.map_err(|e| self.failed(&format!("GET {target}: {}", chain(e.as_ref()))))?.to_bytes();
         *connection = Some(sender);
         let header = |name: &str| text_header(&head.headers, name);
-        Ok(Reply { status: head.status, server: header("server"), api_version: header("api-version"), body })
+        Ok(Reply {
+            status: head.status,
+            server: header("server"),
+            api_version: header("api-version"),
+            podman: podman(&head.headers),
+            body,
+        })
     }
 
     fn why(&self, miss: Miss) -> String {
