@@ -257,6 +257,8 @@ pub enum Prerequisite {
     Iptables,
     /// SELinux is enforcing.
     SelinuxEnforcing,
+    /// An authority, a certificate and its key are configured; dockerd refuses tlsverify without.
+    TlsKeyPair,
 }
 
 /// daemon.json is one that this engine reads as it is meant.

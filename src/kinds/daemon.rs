@@ -521,6 +521,13 @@ fn missing(needed: Prerequisite, key: &KeyWant, context: &Context) -> Option<Str
             };
             off.then(|| format!("{why}; switch iptables on (daemon-iptables-enabled), then run harden again"))
         }
+        // Those keys themselves come first.
+        Prerequisite::TlsKeyPair if key.name != "tlsverify" => None,
+        Prerequisite::TlsKeyPair => {
+            let open =
+                ["tlscacert", "tlscert", "tlskey"].into_iter().find(|key| context.effective.configured(key).is_none())?;
+            Some(format!("dockerd does not verify clients without `{open}`; set the variables tls.ca, tls.cert and tls.key"))
+        }
         Prerequisite::SelinuxEnforcing => match &host.selinux_enforcing {
             Fact::Known(true) => None,
             _ => Some(
