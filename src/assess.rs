@@ -1,8 +1,10 @@
 //! Judging a host by a baseline: facts in; findings and plan out.
 
+use std::collections::HashSet;
+
 use crate::baseline::Baseline;
 use crate::baseline::control::Risk;
-use crate::change::{Action, Edit, Effect, FileImage, Parameter};
+use crate::change::{Action, ContainerLimits, Edit, Effect, FileImage, Parameter};
 use crate::error::Result;
 use crate::fact::Facts;
 use crate::finding::{Finding, Fix, FixKind, Outcome, Status, Verdict};
@@ -12,7 +14,7 @@ use crate::formats::{exec_edit, group_file, mask, rules_d, sysctl};
 use crate::kinds::restart::Restart;
 use crate::kinds::{self, Context, daemon};
 use crate::plan::{self, Folded, Plan};
-use crate::render::diff;
+use crate::render::{diff, progress};
 use crate::report::{self, BaselineRef, ChangeView, Report, RunOutcome, Summary};
 
 /// The variable that holds the key of harden's own audit rules.
@@ -41,6 +43,7 @@ pub struct Assessment {
 /// When two controls of the baseline want opposite things.
 pub fn assess(baseline: &Baseline, facts: &Facts, limits: &Limits) -> Result<Assessment> {
     let audit_key = baseline.vars.get(AUDIT_KEY).and_then(serde_json::Value::as_str).unwrap_or("docker");
+    progress::stage(format!("judging by {}", progress::many(baseline.controls.len(), "control")));
     let context = Context::new(facts, audit_key);
     let mut verdicts = judge(baseline, &context);
     let now = jiff::Timestamp::now();
@@ -125,7 +128,9 @@ fn look_ahead<'c>(
     let same = |one: &Verdict, other: &Verdict| one.control.id == other.control.id && one.target == other.target;
     let later = foresight::after(facts, plan);
     let mut news = judge(baseline, &Context::new(&later, audit_key));
-    news.retain(|new| fixable(new) && !verdicts.iter().any(|old| same(old, new) && fixable(old)));
+    let known: HashSet<(&str, &str)> =
+        verdicts.iter().filter(|old| fixable(old)).map(|old| (old.control.id.as_str(), old.target.as_str())).collect();
+    news.retain(|new| fixable(new) && !known.contains(&(new.control.id.as_str(), new.target.as_str())));
     for mut new in news.iter().cloned() {
         new.evidence.push("so it will be once the other changes are made".into());
         match verdicts.iter_mut().find(|old| same(old, &new)) {
@@ -283,6 +288,10 @@ fn sides(effect: &Effect) -> (String, String) {
             let side =
                 |value: fn(&Parameter) -> &String| set.iter().map(|one| format!("{} = {}\n", one.key, value(one))).collect();
             (side(|one| &one.before), side(|one| &one.after))
+        }
+        Effect::Container { before, after, .. } => {
+            let lines = |limits: &ContainerLimits| limits.lines().iter().map(|line| format!("{line}\n")).collect();
+            (lines(before), lines(after))
         }
         Effect::File { path, before, after } => {
             let metadata = |image: &FileImage| format!("mode {:04o}, owner {}:{}", image.mode, image.uid, image.gid);

@@ -32,6 +32,9 @@ pub struct Expect {
     /// Elements that `excludes` lets pass; `${variable}` naming a list is replaced by its elements.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub except: Option<Vec<String>>,
+    /// An object that has all of these members, among others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contains: Option<Value>,
     /// `true`: set to something, whatever it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub present: Option<bool>,
@@ -46,7 +49,8 @@ impl Expect {
         let Some(value) = value else {
             // A list that is not set excludes everything; any other expectation needs a value.
             return self.absent == Some(true)
-                || (self.excludes.is_some() && self.is.is_none() && self.includes.is_none() && self.present.is_none());
+                || (self.excludes.is_some() && self.is.is_none() && self.includes.is_none() && self.present.is_none())
+                || self.contains.as_ref().is_some_and(|wanted| wanted.as_object().is_some_and(serde_json::Map::is_empty));
         };
         if self.absent == Some(true) {
             return false;
@@ -57,6 +61,15 @@ impl Expect {
             && self.at_least.is_none_or(|least| number(value).is_some_and(|number| number >= least))
             && self.includes.as_ref().is_none_or(|all| all.iter().all(|one| elements(value).contains(&one.as_str())))
             && self.excludes.is_none() | self.offending(value).is_empty()
+            && self.contains.as_ref().is_none_or(|wanted| has_members(value, wanted))
+    }
+
+    /// The value with the members of `contains`, where that is what is wanted.
+    pub fn merged(&self, value: Option<&Value>) -> Option<Value> {
+        let wanted = self.contains.as_ref()?.as_object()?;
+        let mut members = value.and_then(Value::as_object).cloned().unwrap_or_default();
+        members.extend(wanted.clone());
+        Some(Value::Object(members))
     }
 
     /// The elements of a list that `excludes` does not allow.
@@ -98,6 +111,9 @@ impl std::fmt::Display for Expect {
                 values => format!("without {}{except}", list(values)),
             });
         }
+        if let Some(wanted) = &self.contains {
+            parts.push(format!("with {}", plain(wanted)));
+        }
         if self.present == Some(true) {
             parts.push("set".into());
         }
@@ -132,6 +148,12 @@ fn number(value: &Value) -> Option<i64> {
 
 fn octal(value: &Value) -> Option<u32> {
     u32::from_str_radix(value.as_str()?, 8).ok()
+}
+
+fn has_members(value: &Value, wanted: &Value) -> bool {
+    let wanted = wanted.as_object().into_iter().flatten();
+    let mut wanted = wanted.map(|(name, wanted)| value.get(name) == Some(wanted));
+    wanted.all(|has| has)
 }
 
 fn elements(value: &Value) -> Vec<&str> {

@@ -370,7 +370,7 @@ fn mistakes_write_nothing() {
         ),
         (
             &["unset", "mine.toml", "var", "log"],
-            "harden: there is no variable `log`\n  help: it is one of log.max_size, log.max_files\n",
+            "harden: there is no variable `log`\n  help: it is one of log.max_size, log.max_files, log.driver, log.opts\n",
         ),
         (
             &["set", "essential", "var", "log_level", "warn"],

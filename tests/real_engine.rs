@@ -76,6 +76,7 @@ fn what_the_daemon_says() {
 
     let client = |format: &str| daemon.docker(&["info", "--format", format]);
     let expected = ApiFacts {
+        operating_system: Some(client("{{.OperatingSystem}}")),
         api_version: Some(daemon.docker(&["version", "--format", "{{.Server.APIVersion}}"])),
         debug: Some(true),
         live_restore: Some(true),

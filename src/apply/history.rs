@@ -2,11 +2,12 @@
 
 use jiff::Timestamp;
 
+use crate::apply::container;
 use crate::apply::journal::{self, Record};
 use crate::apply::sysctl;
 use crate::apply::transaction::after_state;
 use crate::apply::writer::Writer;
-use crate::change::{Change, Effect, FileImage, Parameter};
+use crate::change::{Change, ContainerLimits, Effect, FileImage, Parameter};
 use crate::error::{Error, Result};
 use crate::fact::{Fact, FileKind, KernelAudit};
 use crate::file_state::{FileState, Standing};
@@ -185,7 +186,7 @@ pub struct Conflict {
     pub left_alone: bool,
 }
 
-/// Works out how to undo a transaction on the host as it is now. With `force` also what someone changed since goes back.
+/// Works out how to undo a transaction on the host as it is now; `containers` tells the limits that a container has. With `force` also what someone changed since goes back.
 ///
 /// # Errors
 /// When a file can't be read.
@@ -193,6 +194,7 @@ pub fn reverse(
     root: &Root,
     transaction: &Transaction,
     kernel: &Fact<KernelAudit>,
+    containers: &dyn Fn(&str, &ContainerLimits) -> Result<Option<ContainerLimits>>,
     force: bool,
     hostname: &str,
 ) -> Result<Reverse> {
@@ -218,6 +220,21 @@ pub fn reverse(
                     continue;
                 }
                 Effect::Sysctl { set: back }
+            }
+            Effect::Container { id, target, before, after } => {
+                // One that is gone took its limits with it.
+                let Some(found) = containers(id, after)? else { continue };
+                if container::alike(&found, before) {
+                    continue;
+                }
+                if !container::alike(&found, after) {
+                    let how = format!("it has {}", found.lines().join(", "));
+                    conflicts.push(Conflict { target: target.clone(), how, left_alone: !force });
+                    if !force {
+                        continue;
+                    }
+                }
+                Effect::Container { id: id.clone(), target: target.clone(), before: found, after: before.clone() }
             }
             Effect::File { path, after, .. } => {
                 let before = transaction.original(&change.id);
@@ -248,6 +265,7 @@ pub fn reverse(
         };
         let id = format!("c{}", changes.len() + 1);
         let summary = match &effect {
+            Effect::Container { after, .. } => format!("put back {}", after.lines().join(", ")),
             Effect::File { after: None, .. } => "remove what harden put there".into(),
             Effect::File { .. } => format!("put back as it was before ({})", change.summary),
             Effect::Sysctl { .. } => format!("put back as it was before ({})", change.summary),

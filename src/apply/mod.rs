@@ -4,6 +4,7 @@ mod account_lock;
 pub mod activate;
 pub mod audit;
 pub mod canary;
+pub mod container;
 pub mod history;
 pub mod journal;
 mod metadata;

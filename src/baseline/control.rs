@@ -8,8 +8,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use super::wants::{
-    AttestWant, ContainerWant, Given, HostCheck, HostProperty, HostWant, ImageRule, ImageWant, LintLevel, Lowest,
-    ParameterWant, Policy, ScanSeverity, Size, SwarmRule, SwarmWant, SysctlWant, Table,
+    AttestWant, ContainerCondition, ContainerFix, ContainerProperty, ContainerWant, Given, HostCheck, HostProperty, HostWant,
+    ImageRule, ImageWant, LintLevel, Lowest, ParameterWant, Policy, Recreate, RootlessWant, ScanSeverity, Selector, Size,
+    SwarmRule, SwarmWant, SysctlWant, Table, Update,
 };
 use crate::expect::Expect;
 
@@ -127,13 +128,15 @@ pub enum Want {
     /// A property of the machine.
     Host(HostWant),
     /// Properties of containers.
-    Container(ContainerWant),
+    Container(Box<ContainerWant>),
     /// Properties of images, or of a Dockerfile.
     Image(ImageWant),
     /// A property of the swarm.
     Swarm(SwarmWant),
     /// What only a person can tell.
     Attest(AttestWant),
+    /// dockerd without root's rights.
+    Rootless(RootlessWant),
 }
 
 /// Values of daemon.json keys; one finding a key.
@@ -145,6 +148,9 @@ pub struct DaemonWant {
     /// Where the control does not apply; each condition names its own reason.
     #[serde(default)]
     pub unless: Vec<DaemonCondition>,
+    /// Where it holds whatever the keys say; each condition names its own note.
+    #[serde(default)]
+    pub met_by: Vec<DaemonCondition>,
     /// What must be there before the key may be written, or dockerd would not start.
     #[serde(default)]
     pub needs: Vec<Prerequisite>,
@@ -183,6 +189,8 @@ pub enum KeyFix {
     Remove,
     /// Delete the elements that the expectation excludes; an empty list stays as `[]`, because a reload reads only keys that are there.
     RemoveElements,
+    /// Add the members that the expectation's `contains` names to the object that is there.
+    Merge,
     /// Not by harden, for this reason.
     Manual(String),
     /// The value that the expectation's `is` names.
@@ -222,6 +230,8 @@ pub enum Live {
     RegistryMirrors,
     /// `/networks/bridge` enable_icc.
     BridgeIcc,
+    /// `/info` SecurityOptions name=userns.
+    Userns,
 }
 
 /// Where a daemon control does not apply.
@@ -236,6 +246,8 @@ pub enum DaemonCondition {
     SelinuxOff,
     /// `bridge` is `none`: there is no default bridge.
     NoDefaultBridge,
+    /// The engine listens on no TCP address but loopback.
+    NoRemoteTcp,
 }
 
 /// What must be there before a key may be written.
@@ -246,6 +258,8 @@ pub enum Prerequisite {
     Iptables,
     /// SELinux is enforcing.
     SelinuxEnforcing,
+    /// An authority, a certificate and its key are configured; dockerd refuses tlsverify without.
+    TlsKeyPair,
 }
 
 /// daemon.json is one that this engine reads as it is meant.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::control::{Area, Control, HostCheck, KeyFix, KeyWant, ParameterWant, Want};
+use super::control::{Area, ContainerProperty, ContainerWant, Control, HostCheck, KeyFix, KeyWant, ParameterWant, Want};
 use super::variable::{all_references, is_word};
 use crate::expect::Expect;
 use crate::formats::sysctl::{is_safe, path_of};
@@ -68,8 +68,25 @@ fn want_mistakes(want: &Want) -> Vec<String> {
         Want::Attest(want) if want.given.unset().is_none_or(|name| !name.starts_with("attest.")) => {
             vec!["`given` must be a variable `${attest.NAME}`".into()]
         }
-        Want::Container(_) | Want::Image(_) | Want::Swarm(_) | Want::Attest(_) => Vec::new(),
+        Want::Container(want) => container_mistakes(want),
+        Want::Image(_) | Want::Swarm(_) | Want::Attest(_) | Want::Rootless(_) => Vec::new(),
     }
+}
+
+fn container_mistakes(want: &ContainerWant) -> Vec<String> {
+    let nothing = want.expect == Expect::default() && want.no_more_than.is_none();
+    let all = matches!(want.property, ContainerProperty::Stopped | ContainerProperty::StoppedDays);
+    let mut found = Vec::new();
+    if nothing {
+        found.push("it expects nothing".into());
+    }
+    if want.wanted.trim().is_empty() {
+        found.push("`wanted` is empty".into());
+    }
+    if all && (want.no_more_than.is_none() || want.expect != Expect::default()) {
+        found.push("a count of containers has a bound, no_more_than, and nothing else".into());
+    }
+    found
 }
 
 fn key_mistakes(key: &KeyWant) -> Vec<String> {
@@ -87,7 +104,10 @@ fn key_mistakes(key: &KeyWant) -> Vec<String> {
         KeyFix::Set(value) if value.is_null() => {
             found.push(format!("`{}` is to be set to null, which dockerd misreads", key.name))
         }
-        KeyFix::Expected | KeyFix::RemoveElements | KeyFix::Remove | KeyFix::Set(_) | KeyFix::Manual(_) => {}
+        KeyFix::Merge if key.expect.contains.is_none() => {
+            found.push(format!("`{}` is to get members, but its expectation names none", key.name));
+        }
+        KeyFix::Expected | KeyFix::RemoveElements | KeyFix::Remove | KeyFix::Merge | KeyFix::Set(_) | KeyFix::Manual(_) => {}
     }
     found
 }

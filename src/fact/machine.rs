@@ -43,12 +43,12 @@ pub struct Listener {
     /// Its port.
     pub port: u16,
     /// The process that holds it; `Absent`: the kernel itself, or one in another pid namespace.
-    pub owner: Fact<Owner>,
+    pub owner: Fact<ListenerOwner>,
 }
 
 /// A process that holds a socket.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Owner {
+pub struct ListenerOwner {
     /// Process id.
     pub pid: i32,
     /// The name of its program.

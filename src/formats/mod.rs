@@ -27,6 +27,7 @@ pub mod release;
 pub mod rules_d;
 pub mod session_timeout;
 pub mod shell;
+pub mod size;
 pub mod specifier;
 pub mod sshd_config;
 pub mod sysctl;

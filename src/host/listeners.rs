@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use crate::fact::{Fact, Listener, Owner};
+use crate::fact::{Fact, Listener, ListenerOwner};
 use crate::formats::proc_net::{self, Socket};
 
 /// Sockets that wait on addresses that others can reach; those of the loopback device are left out.
@@ -35,7 +35,7 @@ pub fn read() -> Fact<Vec<Listener>> {
 }
 
 /// The processes that hold these sockets, and why some could not be asked.
-fn owners(sockets: &[(&str, Socket)]) -> (BTreeMap<u64, Owner>, Option<String>) {
+fn owners(sockets: &[(&str, Socket)]) -> (BTreeMap<u64, ListenerOwner>, Option<String>) {
     let mut owners = BTreeMap::new();
     let mut doubt = None;
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
@@ -59,12 +59,12 @@ fn owners(sockets: &[(&str, Socket)]) -> (BTreeMap<u64, Owner>, Option<String>) 
     (owners, doubt)
 }
 
-fn owner(pid: i32) -> Owner {
+fn owner(pid: i32) -> ListenerOwner {
     let program = fs::read_link(format!("/proc/{pid}/exe")).ok();
     let name = program.as_ref().and_then(|path| path.file_name()).map(|name| name.to_string_lossy().into_owned());
     let comm = || fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default().trim().to_owned();
     let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
-    Owner { pid, program: name.unwrap_or_else(comm), container: is_of_container(&groups) }
+    ListenerOwner { pid, program: name.unwrap_or_else(comm), container: is_of_container(&groups) }
 }
 
 /// Whether a control group is one that an engine makes for a container: `…/docker/ID` or `…/docker-ID.scope`.

@@ -8,9 +8,9 @@ use crate::fact::{ApiFacts, Fact, Facts};
 use crate::finding::{Outcome, Verdict};
 use crate::formats::daemon_json::{self, Document, Op};
 use crate::formats::{daemon_keys, mask};
-use crate::kinds::effective::{ConfigFile, Origin, SERVICE, Setting};
+use crate::kinds::effective::{ConfigFile, Origin, SERVICE, SOCKET, Setting};
 use crate::kinds::supervisor::Supervisor;
-use crate::kinds::{Context, docker_missing, flags, not_applicable, prerequisites, unknown, verdict};
+use crate::kinds::{Context, docker_missing, flags, layout, not_applicable, prerequisites, unit, unknown, verdict};
 use crate::observe::Observer;
 
 /// The engine's note of being part of a swarm, beneath its data root.
@@ -49,6 +49,15 @@ pub fn judge<'c>(control: &'c Control, want: &'c DaemonWant, context: &Context) 
                 return vec![verdict(control, target, Outcome::Manual(help), "true", "not set on a node of a swarm")];
             }
             Ok(Some(reason)) => return vec![not_applicable(control, target, reason)],
+            Err(why) => return vec![unknown(control, target, why)],
+        }
+    }
+    for condition in &want.met_by {
+        match holds(*condition, context) {
+            Ok(None) => {}
+            Ok(Some(note)) => {
+                return vec![verdict(control, target, Outcome::Compliant { note: Some(note.clone()) }, note, "as it is")];
+            }
             Err(why) => return vec![unknown(control, target, why)],
         }
     }
@@ -212,6 +221,11 @@ fn fix(key: &KeyWant, setting: &Setting, in_force: bool, context: &Context) -> O
         }
         (Err(reason), _) => return Outcome::Manual(reason),
     };
+    if key.live == Some(Live::Userns) && running_containers(context) > 0 {
+        return Outcome::Manual(
+            "containers that run while it is switched on are lost to dockerd; stop them, then run harden again".into(),
+        );
+    }
     if key.live == Some(Live::BridgeIcc) && running_containers(context) > 0 {
         return Outcome::Manual(
             "dockerd keeps the bridge as it is while containers run through its restart; stop them, then run harden again"
@@ -241,6 +255,10 @@ fn wanted(key: &KeyWant, setting: &Setting) -> Result<Op, String> {
             Op::RemoveElements(offending.into_iter().map(str::to_owned).collect())
         }
         KeyFix::Set(value) => Op::Set(value.clone()),
+        KeyFix::Merge => match key.expect.merged(setting.value.as_ref()) {
+            Some(value) => Op::Set(value),
+            None => return Err(format!("set {} to {} yourself", target(key), key.expect)),
+        },
         KeyFix::Expected => match key.expect.is.clone().or_else(|| key.expect.one_of.as_ref()?.first().cloned()) {
             Some(value) => Op::Set(value),
             None => return Err(format!("set {} to {} yourself", target(key), key.expect)),
@@ -365,6 +383,9 @@ pub fn containers_survive<'v, 'c: 'v>(fixed: impl Iterator<Item = &'v Verdict<'c
 
 /// How the user restarts dockerd where harden can't; `None` when it can.
 pub fn restart_by_hand(facts: &Facts) -> Option<String> {
+    if let Some(how) = layout::restart_by_hand(facts) {
+        return Some(how);
+    }
     let starter = Supervisor::name(facts.host.service_manager);
     let how = || format!("{starter} did not start this dockerd: restart it the way it was started");
     Supervisor::of(facts).is_none().then(how)
@@ -433,10 +454,35 @@ fn holds(condition: DaemonCondition, context: &Context) -> Result<Option<String>
             Fact::Absent => Some("SELinux is not switched on in /etc/selinux/config".into()),
             Fact::Unknown(why) => return Err(why.clone()),
         },
+        DaemonCondition::NoRemoteTcp => {
+            if let Some(why) = context.effective.uncertain("hosts", facts) {
+                return Err(why);
+            }
+            remote_listeners(context).is_empty().then(|| "the engine listens on no TCP address but loopback".into())
+        }
         DaemonCondition::NoDefaultBridge => {
             text("bridge").filter(|bridge| bridge == "none").map(|_| "dockerd has no default bridge (bridge: none)".into())
         }
     })
+}
+
+/// The TCP addresses that the engine listens on, loopback left out: of `hosts`, and of docker.socket where systemd listens.
+fn remote_listeners(context: &Context) -> Vec<String> {
+    let hosts = match context.effective.configured("hosts") {
+        Some(Value::Array(hosts)) => hosts.iter().filter_map(|host| host.as_str().map(str::to_owned)).collect(),
+        _ => Vec::new(),
+    };
+    let tcp = |host: &String| host.strip_prefix("tcp://").map(str::to_owned);
+    let mut found: Vec<String> = hosts.iter().filter_map(tcp).collect();
+    if context.effective.socket_activated() {
+        let socket = unit::merged(context.facts, SOCKET);
+        let of_socket = socket.list("Socket", "ListenStream");
+        found
+            .extend(of_socket.iter().map(|(value, _)| (*value).to_owned()).filter(|value| !value.starts_with(['/', '%', '@'])));
+    }
+    let loopback = |address: &String| ["127.", "localhost", "[::1]"].iter().any(|local| address.starts_with(local));
+    found.retain(|address| !loopback(address));
+    found
 }
 
 /// Trap: a reload accepts live-restore on a node of a swarm, and only the next start fails.
@@ -474,6 +520,13 @@ fn missing(needed: Prerequisite, key: &KeyWant, context: &Context) -> Option<Str
                 _ => "while iptables is off, the proxy alone publishes ports",
             };
             off.then(|| format!("{why}; switch iptables on (daemon-iptables-enabled), then run harden again"))
+        }
+        // Those keys themselves come first.
+        Prerequisite::TlsKeyPair if key.name != "tlsverify" => None,
+        Prerequisite::TlsKeyPair => {
+            let open =
+                ["tlscacert", "tlscert", "tlskey"].into_iter().find(|key| context.effective.configured(key).is_none())?;
+            Some(format!("dockerd does not verify clients without `{open}`; set the variables tls.ca, tls.cert and tls.key"))
         }
         Prerequisite::SelinuxEnforcing => match &host.selinux_enforcing {
             Fact::Known(true) => None,
@@ -515,6 +568,11 @@ fn live_value(live: Live, context: &Context) -> Option<Value> {
         Live::InsecureRegistries => list(&api.insecure_registries),
         Live::RegistryMirrors => list(&api.registry_mirrors),
         Live::BridgeIcc => api.bridge_icc.map(Value::Bool),
+        Live::Userns => option("userns").map(|found| match found {
+            // Which account the remapping is of, only the configuration says.
+            Some(_) => context.effective.configured("userns-remap").unwrap_or_else(|| "default".into()),
+            None => Value::String(String::new()),
+        }),
     }
 }
 
@@ -523,7 +581,7 @@ fn live_source(live: Live) -> &'static str {
         Live::Debug => "API /info Debug",
         Live::LiveRestore => "API /info LiveRestoreEnabled",
         Live::Experimental => "API /info ExperimentalBuild",
-        Live::NoNewPrivileges | Live::Seccomp | Live::Selinux => "API /info SecurityOptions",
+        Live::NoNewPrivileges | Live::Seccomp | Live::Selinux | Live::Userns => "API /info SecurityOptions",
         Live::LoggingDriver => "API /info LoggingDriver",
         Live::StorageDriver => "API /info Driver",
         Live::InsecureRegistries | Live::RegistryMirrors => "API /info RegistryConfig",

@@ -1,8 +1,8 @@
 //! What a control wants, how it is observed and how it is fixed, in words: for `harden explain`.
 
-use crate::baseline::control::{AuditState, KeyFix, SocketOf, Want};
+use crate::baseline::control::{AuditState, ContainerFix, KeyFix, SocketOf, Want};
 use crate::expect::plain;
-use crate::kinds::{attest, container, host, image, swarm, sysctl};
+use crate::kinds::{attest, container, host, image, rootless, swarm, sysctl};
 
 /// What is wanted, how it is observed and how it is fixed; each kind of the host, of containers, images and the swarm gives its own.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -23,6 +23,7 @@ fn of_kind(want: &Want) -> Description {
         Want::Image(want) => image::describe(want),
         Want::Swarm(want) => swarm::describe(want),
         Want::Attest(want) => attest::describe(want),
+        Want::Rootless(want) => rootless::describe(want),
         Want::Daemon(_)
         | Want::DaemonConfig(_)
         | Want::File(_)
@@ -112,6 +113,7 @@ pub fn fix(want: &Want) -> String {
                     KeyFix::Expected => format!("set {name} in daemon.json"),
                     KeyFix::Remove => format!("remove {name} from daemon.json"),
                     KeyFix::RemoveElements => format!("remove the unwanted elements of {name} from daemon.json"),
+                    KeyFix::Merge => format!("add the members to {name} in daemon.json"),
                     KeyFix::Manual(reason) => format!("by hand: {reason}"),
                 }
             })
@@ -150,11 +152,11 @@ pub fn how(want: &Want) -> How {
         Want::File(_) | Want::Socket(_) | Want::Watch(_) => How::Automatic,
         Want::DaemonConfig(_) => How::Manual,
         Want::AuditState(want) => fixed(want.is == AuditState::Persistent),
-        Want::Image(_) | Want::Swarm(_) | Want::Attest(_) => How::Manual,
+        Want::Image(_) | Want::Swarm(_) | Want::Attest(_) | Want::Rootless(_) => How::Manual,
         // These kinds say it in words only.
         Want::Sysctl(_) => fixed(of_kind(want).fix.contains("set it in")),
         Want::Host(_) => fixed(!["", "by hand"].contains(&of_kind(want).fix.get(..7).unwrap_or_default())),
-        Want::Container(_) if of_kind(want).fix.contains("goes on running") => How::Live,
+        Want::Container(want) if matches!(want.fix, ContainerFix::Update(_)) => How::Live,
         Want::Container(_) => How::Manual,
     }
 }

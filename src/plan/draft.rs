@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::change::{Action, Edit, FileImage, Parameter};
+use crate::change::{Action, ContainerEdit, ContainerLimits, Edit, FileImage, Parameter};
 use crate::error::{Error, Result};
 use crate::finding::Verdict;
 use crate::formats::audit_rule::Rule;
@@ -30,6 +30,25 @@ pub struct Draft {
     pub gid: Option<u32>,
     pub verdicts: Vec<usize>,
 }
+
+/// Everything that is wished for one container.
+#[derive(Default)]
+pub struct ContainerDraft {
+    pub target: String,
+    pub before: ContainerLimits,
+    pub after: ContainerLimits,
+    pub verdicts: Vec<usize>,
+}
+
+/// Everything that is wished, by what it is wished for.
+#[derive(Default)]
+pub struct Drafts {
+    pub files: BTreeMap<String, Draft>,
+    pub containers: Containers,
+}
+
+/// Containers by their ids.
+pub type Containers = BTreeMap<String, ContainerDraft>;
 
 impl Draft {
     pub fn has_content(&self) -> bool {
@@ -62,7 +81,7 @@ pub fn collect(
     verdict: usize,
     verdicts: &[Verdict],
     context: &Context,
-    drafts: &mut BTreeMap<String, Draft>,
+    Drafts { files: drafts, containers }: &mut Drafts,
     kernel: &mut InKernel,
     actions: &mut BTreeMap<Action, Vec<usize>>,
 ) -> Result<()> {
@@ -178,6 +197,17 @@ pub fn collect(
                 None => draft.settings.push((setting.clone(), verdict)),
             }
             actions.entry(Action::SystemdReload).or_default().push(verdict);
+        }
+        Edit::Container(edit) => {
+            let ContainerEdit { id, target, before, after } = &**edit;
+            let draft =
+                containers.entry(id.clone()).or_insert_with(|| ContainerDraft { target: target.clone(), ..Default::default() });
+            let other = draft.verdicts.first().copied();
+            let merged = draft.before.merge(before).and_then(|()| draft.after.merge(after));
+            if let Err(what) = merged {
+                return Err(opposite(other.unwrap_or(verdict), format!("{what} of {target}")));
+            }
+            draft.verdicts.push(verdict);
         }
         Edit::Activate(action) => actions.entry(*action).or_default().push(verdict),
     }

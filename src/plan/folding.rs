@@ -1,6 +1,6 @@
 //! Drafts into changes: each with everything before and after, or the reason why it is withheld.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use crate::baseline::control::Risk;
@@ -15,7 +15,7 @@ use crate::formats::{group_file, rules_d, sysctl};
 use crate::kinds::effective::ConfigFile;
 use crate::kinds::{Context, flags, next_start};
 use crate::plan::count;
-use crate::plan::draft::{Draft, summary};
+use crate::plan::draft::{ContainerDraft, Containers, Draft, summary};
 use crate::reach;
 
 /// Mode of a daemon.json or a drop-in that harden creates.
@@ -32,6 +32,8 @@ pub struct Folding<'v, 'c, 'f> {
     /// What will be seen once dockerd's flags are corrected, where they are: the configuration file is judged by the flags of the next
     /// start.
     pub later: Option<Facts>,
+    /// What was seen, by real path; of several looks the one that read it.
+    pub seen: HashMap<&'f str, &'f FileFact>,
     /// Wishes for the metadata of what is not there yet: they are met as it is made.
     pub new: BTreeMap<String, Draft>,
     pub changes: Vec<Change>,
@@ -89,12 +91,11 @@ impl Folding<'_, '_, '_> {
     /// What was seen at a real path, which may not be the name that was asked for; of several looks the one that read it.
     pub fn fact(&self, path: &str) -> Result<Option<&FileFact>, String> {
         let files = &self.context.facts.files;
-        let looks = || files.values().filter_map(Fact::known).filter(|fact| fact.real_path == path);
         match files.get(path) {
             Some(Fact::Unknown(why)) => Err(why.clone()),
             Some(Fact::Absent) => Ok(None),
             Some(Fact::Known(fact)) if fact.content.is_some() => Ok(Some(fact)),
-            _ => Ok(looks().find(|fact| fact.content.is_some()).or_else(|| looks().next())),
+            _ => Ok(self.seen.get(path).copied()),
         }
     }
 
@@ -246,6 +247,16 @@ impl Folding<'_, '_, '_> {
         self.push(summary, Effect::Sysctl { set }, &verdicts);
     }
 
+    /// One update a container, by name: the order in which people look for them.
+    pub fn containers(&mut self, drafts: Containers) {
+        let mut drafts: Vec<_> = drafts.into_iter().collect();
+        drafts.sort_by(|(_, a), (_, b)| a.target.cmp(&b.target));
+        for (id, ContainerDraft { target, before, after, verdicts }) in drafts {
+            let summary = format!("set {}", after.lines().join(", "));
+            self.push(summary, Effect::Container { id, target, before, after }, &verdicts);
+        }
+    }
+
     fn push(&mut self, summary: String, effect: Effect, verdicts: &[usize]) {
         let id = format!("c{}", self.changes.len() + 1);
         let mut controls: Vec<String> = verdicts.iter().map(|&verdict| self.verdicts[verdict].control.id.clone()).collect();
@@ -271,4 +282,16 @@ fn containerd_toml(path: &str, old: Option<&[u8]>, edits: &[([&'static str; 2], 
         document[table][key] = toml_edit::Item::Value(new);
     }
     Ok(Content(document.to_string().into_bytes()))
+}
+
+/// What was seen, by real path, in one pass; of several looks at a file the first that read it, else the first.
+pub fn by_real_path(facts: &Facts) -> HashMap<&str, &FileFact> {
+    let mut seen: HashMap<&str, &FileFact> = HashMap::new();
+    for fact in facts.files.values().filter_map(Fact::known) {
+        let look = seen.entry(&fact.real_path).or_insert(fact);
+        if look.content.is_none() && fact.content.is_some() {
+            *look = fact;
+        }
+    }
+    seen
 }

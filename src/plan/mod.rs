@@ -19,7 +19,7 @@ use crate::finding::{Outcome, Verdict};
 use crate::kinds::{Context, daemon_config};
 use crate::reach;
 use crate::report::BaselineRef;
-use draft::{Draft, InKernel};
+use draft::{Drafts, InKernel};
 use folding::Folding;
 
 /// Format of a saved plan.
@@ -136,7 +136,7 @@ pub fn fold(
     baseline: BaselineRef,
     created: String,
 ) -> Result<Folded> {
-    let mut drafts: BTreeMap<String, Draft> = BTreeMap::new();
+    let mut drafts = Drafts::default();
     let mut kernel = InKernel::default();
     let mut actions: BTreeMap<Action, Vec<usize>> = BTreeMap::new();
     for &index in chosen {
@@ -146,11 +146,13 @@ pub fn fold(
         }
     }
 
+    let Drafts { files: drafts, containers } = drafts;
     let mut folding = Folding {
         verdicts,
         context,
         config: reach::real(&context.facts.files, &context.facts.daemon.config_file),
         later: None,
+        seen: folding::by_real_path(context.facts),
         new: BTreeMap::new(),
         changes: Vec::new(),
         changes_of: BTreeMap::new(),
@@ -182,6 +184,7 @@ pub fn fold(
     }
     folding.kernel_rules(kernel.rules);
     folding.parameters(kernel.parameters);
+    folding.containers(containers);
     let activations = folding.activations(&actions);
 
     let Folding { changes, changes_of, withheld_of, .. } = folding;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use harden::baseline::control::Want;
-use harden::fact::{Chain, Fact, Facts, Listener, Login, Owner, Password};
+use harden::fact::{Chain, Fact, Facts, Listener, ListenerOwner, Login, Password};
 use harden::finding::Status;
 use harden::formats::mountinfo::Mount;
 use harden::formats::sysctl::path_of;
@@ -60,12 +60,12 @@ pub fn go_live(facts: &mut Facts) {
         Fact::Known(vec![chain("FORWARD", Some("forward"), Some(true), 6, 3), chain("DOCKER-USER", None, None, 2, 1)]);
 }
 
-fn listener(protocol: &str, address: &str, port: u16, owner: Option<Owner>) -> Listener {
+fn listener(protocol: &str, address: &str, port: u16, owner: Option<ListenerOwner>) -> Listener {
     Listener { protocol: protocol.into(), address: address.into(), port, owner: owner.map_or(Fact::Absent, Fact::Known) }
 }
 
-fn owner(pid: i32, program: &str, container: bool) -> Owner {
-    Owner { pid, program: program.into(), container }
+fn owner(pid: i32, program: &str, container: bool) -> ListenerOwner {
+    ListenerOwner { pid, program: program.into(), container }
 }
 
 fn chain(name: &str, hook: Option<&str>, drops_by_default: Option<bool>, rules: usize, filtering: usize) -> Chain {

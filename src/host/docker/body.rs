@@ -33,6 +33,7 @@ pub fn info(body: &[u8]) -> Result<(ApiFacts, Option<String>), String> {
         runtimes: info.runtimes.map(|runtimes| runtimes.into_keys().collect()),
         default_runtime: info.default_runtime,
         firewall_backend: info.firewall_backend.and_then(|backend| backend.driver),
+        operating_system: info.operating_system,
         containers_running: info.containers_running,
         insecure_registries: registries.as_ref().and_then(Registries::insecure),
         registry_mirrors: registries.and_then(|registries| registries.mirrors),
@@ -135,6 +136,8 @@ struct Info {
     cgroup_driver: Option<String>,
     #[serde(deserialize_with = "lenient")]
     docker_root_dir: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    operating_system: Option<String>,
     #[serde(deserialize_with = "lenient")]
     containers_running: Option<u64>,
     #[serde(deserialize_with = "lenient")]
@@ -279,6 +282,7 @@ mod tests {
         let (facts, version) = info(real().to_string().as_bytes()).unwrap();
         assert_eq!(version.as_deref(), Some("20.10.24+dfsg1"));
         let expected = ApiFacts {
+            operating_system: None,
             api_version: None,
             debug: Some(true),
             live_restore: Some(true),
