@@ -1,5 +1,5 @@
 //! Large hosts: ten times as many files, audit rules or findings cost about ten times as much, counted in allocations, memory and
-//! system calls. Time is not asserted; `benches` of the README measure it.
+//! system calls. Time is not asserted.
 
 mod common;
 

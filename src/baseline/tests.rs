@@ -610,7 +610,7 @@ fn examples() -> Vec<String> {
 #[test]
 fn the_examples_of_the_documentation_work() {
     let examples = examples();
-    assert_eq!(examples.len(), 4);
+    assert_eq!(examples.len(), 5);
     for text in &examples {
         if text.starts_with("schema") {
             let folder = folder(&[("prod-eu.toml", text)]);

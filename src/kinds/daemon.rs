@@ -221,11 +221,6 @@ fn fix(key: &KeyWant, setting: &Setting, in_force: bool, context: &Context) -> O
         }
         (Err(reason), _) => return Outcome::Manual(reason),
     };
-    if key.live == Some(Live::Userns) && running_containers(context) > 0 {
-        return Outcome::Manual(
-            "containers that run while it is switched on are lost to dockerd; stop them, then run harden again".into(),
-        );
-    }
     if key.live == Some(Live::BridgeIcc) && running_containers(context) > 0 {
         return Outcome::Manual(
             "dockerd keeps the bridge as it is while containers run through its restart; stop them, then run harden again"

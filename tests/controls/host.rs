@@ -506,6 +506,11 @@ pub const LIVE: &[Live] = &[
         |facts| {
             facts.host.selinux_enforcing = Fact::Absent;
             facts.machine.apparmor = Fact::Known(true);
+            if let Fact::Known(api) = &mut facts.daemon.api
+                && let Some(options) = &mut api.security_options
+            {
+                options.retain(|option| option != "name=apparmor");
+            }
         },
         &[manual(
             "mandatory access control",
