@@ -1,18 +1,20 @@
 //! Judging a host by a baseline: facts in; findings and plan out.
 
+use std::collections::HashSet;
+
 use crate::baseline::Baseline;
 use crate::baseline::control::Risk;
-use crate::change::{Action, Edit, Effect, FileImage};
+use crate::change::{Action, ContainerLimits, Edit, Effect, FileImage, Parameter};
 use crate::error::Result;
 use crate::fact::Facts;
 use crate::finding::{Finding, Fix, FixKind, Outcome, Status, Verdict};
 use crate::foresight;
 use crate::formats::audit_rule::Rule;
-use crate::formats::{exec_edit, mask, rules_d};
+use crate::formats::{exec_edit, group_file, mask, rules_d, sysctl};
 use crate::kinds::restart::Restart;
 use crate::kinds::{self, Context, daemon};
 use crate::plan::{self, Folded, Plan};
-use crate::render::diff;
+use crate::render::{diff, progress};
 use crate::report::{self, BaselineRef, ChangeView, Report, RunOutcome, Summary};
 
 /// The variable that holds the key of harden's own audit rules.
@@ -41,6 +43,7 @@ pub struct Assessment {
 /// When two controls of the baseline want opposite things.
 pub fn assess(baseline: &Baseline, facts: &Facts, limits: &Limits) -> Result<Assessment> {
     let audit_key = baseline.vars.get(AUDIT_KEY).and_then(serde_json::Value::as_str).unwrap_or("docker");
+    progress::stage(format!("judging by {}", progress::many(baseline.controls.len(), "control")));
     let context = Context::new(facts, audit_key);
     let mut verdicts = judge(baseline, &context);
     let now = jiff::Timestamp::now();
@@ -86,7 +89,9 @@ pub fn assess(baseline: &Baseline, facts: &Facts, limits: &Limits) -> Result<Ass
 }
 
 fn judge<'c>(baseline: &'c Baseline, context: &Context) -> Vec<Verdict<'c>> {
-    baseline.controls.iter().flat_map(|control| kinds::judge(control, context)).collect()
+    let mut verdicts: Vec<_> = baseline.controls.iter().flat_map(|control| kinds::judge(control, context)).collect();
+    kinds::attest::roll_up(baseline, &mut verdicts);
+    verdicts
 }
 
 /// The verdicts to be fixed, and what a restart of dockerd means then.
@@ -123,7 +128,9 @@ fn look_ahead<'c>(
     let same = |one: &Verdict, other: &Verdict| one.control.id == other.control.id && one.target == other.target;
     let later = foresight::after(facts, plan);
     let mut news = judge(baseline, &Context::new(&later, audit_key));
-    news.retain(|new| fixable(new) && !verdicts.iter().any(|old| same(old, new) && fixable(old)));
+    let known: HashSet<(&str, &str)> =
+        verdicts.iter().filter(|old| fixable(old)).map(|old| (old.control.id.as_str(), old.target.as_str())).collect();
+    news.retain(|new| fixable(new) && !known.contains(&(new.control.id.as_str(), new.target.as_str())));
     for mut new in news.iter().cloned() {
         new.evidence.push("so it will be once the other changes are made".into());
         match verdicts.iter_mut().find(|old| same(old, &new)) {
@@ -277,6 +284,15 @@ fn sides(effect: &Effect) -> (String, String) {
             let lines = |rules: &[Rule]| rules.iter().map(|rule| format!("{rule}\n")).collect();
             (lines(remove), lines(add))
         }
+        Effect::Sysctl { set } => {
+            let side =
+                |value: fn(&Parameter) -> &String| set.iter().map(|one| format!("{} = {}\n", one.key, value(one))).collect();
+            (side(|one| &one.before), side(|one| &one.after))
+        }
+        Effect::Container { before, after, .. } => {
+            let lines = |limits: &ContainerLimits| limits.lines().iter().map(|line| format!("{line}\n")).collect();
+            (lines(before), lines(after))
+        }
         Effect::File { path, before, after } => {
             let metadata = |image: &FileImage| format!("mode {:04o}, owner {}:{}", image.mode, image.uid, image.gid);
             let changed = before.as_ref().map(metadata) != after.as_ref().map(metadata);
@@ -305,6 +321,8 @@ fn shown(path: &str, content: &[u8]) -> String {
     let text = String::from_utf8_lossy(content);
     match path.rsplit('/').next().unwrap_or_default() {
         rules_d::OWN_FILE => text.into_owned(),
+        "group" | "gshadow" => group_file::masked(&text),
+        _ if path == sysctl::OWN_FILE => text.into_owned(),
         plan::DROP_IN => {
             let line = |line| exec_edit::masked(line).unwrap_or_else(|| mask::mask_text(line));
             text.split_inclusive('\n').map(line).collect()

@@ -370,6 +370,9 @@ pub enum Artifact {
     /// A drop-in for docker.service: its ExecStart= with dockerd's flags corrected.
     #[value(name = "docker-service.conf")]
     DockerServiceConf,
+    /// Kernel parameters for /etc/sysctl.d; belongs there as zz-harden.conf.
+    #[value(name = "sysctl.conf")]
+    SysctlConf,
 }
 
 /// Output formats.

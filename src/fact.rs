@@ -6,6 +6,7 @@
 mod build;
 mod container;
 mod image;
+mod layout;
 mod machine;
 mod swarm;
 
@@ -14,9 +15,13 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use build::{BuildFacts, ContextFact, DockerfileFact, IgnoreFact};
-pub use container::ContainerFacts;
+pub use container::{
+    CgroupFacts, ContainerFacts, EnvFact, ExecFact, KernelFacts, LimitFact, Made, MountFact, Owner, PortFact,
+    ProcessInContainer,
+};
 pub use image::{ImageFacts, ImageStep, ImageUse, MASKED, ScanFacts, ScanOf};
-pub use machine::MachineFacts;
+pub use layout::{Layout, LayoutFacts, RootlessFacts};
+pub use machine::{Chain, Listener, ListenerOwner, Login, MachineFacts, Password};
 pub use swarm::{ClusterFacts, SwarmAddresses, SwarmFacts};
 
 /// One thing that was looked for.
@@ -285,6 +290,9 @@ impl std::fmt::Display for ServiceManager {
 /// What is known of dockerd.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct DaemonFacts {
+    /// Whose daemon it is, and by that where its files are.
+    #[serde(default)]
+    pub layout: LayoutFacts,
     /// Why it counts as installed (a binary, a unit, a process, a configuration file), or `Absent`.
     pub installed: Fact<String>,
     /// The running dockerd.
@@ -340,6 +348,17 @@ pub struct ApiFacts {
     pub data_root: Option<String>,
     /// `/info` `Swarm.LocalNodeState`.
     pub swarm_state: Option<String>,
+    /// `/info` `Swarm.ControlAvailable`: this node is a manager.
+    pub swarm_manager: Option<bool>,
+    /// `/info` `Runtimes`, by name.
+    pub runtimes: Option<Vec<String>>,
+    /// `/info` `DefaultRuntime`.
+    pub default_runtime: Option<String>,
+    /// `/info` `FirewallBackend.Driver` (29.0 and later), such as `iptables`.
+    pub firewall_backend: Option<String>,
+    /// `/info` `OperatingSystem`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub operating_system: Option<String>,
     /// `/info` `ContainersRunning`.
     pub containers_running: Option<u64>,
     /// `/info` `RegistryConfig.InsecureRegistryCIDRs` and the index entries that are not secure.

@@ -1,22 +1,25 @@
 //! Observing: fills [`Facts`] for a baseline. It only reads, and looks at each thing once, however many controls ask.
 
+mod layout;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use crate::baseline::Baseline;
 use crate::baseline::control::{ImageRule, Place, SocketOf, Want};
 use crate::error::Result;
-use crate::fact::{Fact, Facts, ServiceManager, SwarmFacts, UnitFacts};
+use crate::fact::{ContainerFacts, Fact, Facts, Layout, MachineFacts, ServiceManager, SwarmFacts, UnitFacts};
 use crate::formats::{exec_start, rules_d, scan_report, unit_file, unit_path};
 use crate::host::Host;
 use crate::host::fs::Want as Look;
-use crate::host::process;
+use crate::host::{docker, process};
 use crate::kinds::effective::{self, DEFAULT_CONFIG_FILE, Effective, INIT_SCRIPT, SERVICE, SOCKET};
 use crate::kinds::place::{self, Resolved};
 use crate::kinds::socket::CONTAINERD_CONFIG;
 use crate::kinds::{self, daemon, prerequisites, restart, supervisor, swarm, unit, watch};
 use crate::plan::{Plan, drop_in_path};
 use crate::reach;
+use crate::render::progress;
 
 /// Format of saved facts.
 pub const SCHEMA: &str = "harden/facts/1";
@@ -35,6 +38,7 @@ const DOCKERD: [&str; 4] =
 /// Looks at a host through the eyes of a baseline.
 pub fn observe(host: &Host, baseline: &Baseline) -> Result<Facts> {
     let mut observer = Observer::new(host);
+    progress::stage("looking at this host");
     observer.machine();
     observer.docker();
     if baseline.controls.iter().any(kinds::needs_audit) {
@@ -139,14 +143,30 @@ impl<'h> Observer<'h> {
         self.facts.files.get(path)?.known()?.content.as_ref().map(|content| content.0.as_slice())
     }
 
+    /// Looks for what matches a pattern.
+    pub fn glob(&mut self, pattern: &str) {
+        if !self.facts.globs.contains_key(pattern) {
+            let matches = self.host.root.glob(pattern);
+            self.facts.globs.insert(pattern.to_owned(), matches);
+        }
+    }
+
     /// Resolves a place, looking at what that needs.
     pub fn resolve(&mut self, place: &Place) -> Vec<String> {
         match place {
-            Place::Pattern(pattern) if !self.facts.globs.contains_key(pattern) => {
-                let matches = self.host.root.glob(pattern);
-                self.facts.globs.insert(pattern.clone(), matches);
+            Place::Pattern(pattern) => {
+                if let Ok(pattern) = kinds::layout::path(pattern, &self.facts)
+                    && !self.facts.globs.contains_key(&pattern)
+                {
+                    let matches = self.host.root.glob(&pattern);
+                    self.facts.globs.insert(pattern, matches);
+                }
             }
-            Place::Unit(name) | Place::UnitParts(name) => self.unit(name),
+            Place::Unit(name) | Place::UnitParts(name) => {
+                if let Ok(name) = kinds::layout::unit(name, &self.facts) {
+                    self.unit(name);
+                }
+            }
             Place::DockerSocket => self.unit(SOCKET),
             _ => {}
         }
@@ -185,9 +205,18 @@ impl<'h> Observer<'h> {
     }
 
     fn find_unit(&mut self, name: &str) -> Fact<UnitFacts> {
-        let mut fragment = None;
         let dirs = self.unit_dirs();
-        for path in unit_path::fragments(&dirs, name) {
+        self.find_unit_in(name, &dirs, |observer| observer.drop_ins(&dirs, name))
+    }
+
+    fn find_unit_in(
+        &mut self,
+        name: &str,
+        dirs: &[&str],
+        drop_ins: impl FnOnce(&mut Self) -> Result<Listing, String>,
+    ) -> Fact<UnitFacts> {
+        let mut fragment = None;
+        for path in unit_path::fragments(dirs, name) {
             match self.read(&path) {
                 Some(b"") => return Fact::Absent,
                 Some(_) => {
@@ -208,7 +237,7 @@ impl<'h> Observer<'h> {
         if self.facts.host.service_manager == ServiceManager::Systemd {
             self.stat(unit::MADE_AS_UNITS_ARE_READ);
         }
-        let listing = match self.drop_ins(&dirs, name) {
+        let listing = match drop_ins(self) {
             Ok(listing) => listing,
             Err(why) => return Fact::Unknown(why),
         };
@@ -295,6 +324,16 @@ impl<'h> Observer<'h> {
         Ok(readable)
     }
 
+    /// The host itself; kinds that look at more than files and accounts ask it.
+    pub(crate) fn host(&self) -> &Host {
+        self.host
+    }
+
+    /// What was seen of the machine, to add to it.
+    pub(crate) fn machine_facts(&mut self) -> &mut MachineFacts {
+        &mut self.facts.machine
+    }
+
     /// `PATH` of the running dockerd.
     pub fn search_path(&mut self) {
         let process = &self.facts.daemon.process;
@@ -309,6 +348,67 @@ impl<'h> Observer<'h> {
         let (effective, facts) = self.effective();
         let path = format!("{}/{}", effective.data_root(facts), daemon::SWARM_STATE);
         self.stat(&path);
+    }
+
+    /// Lists and inspects all containers, unless nobody runs who could: connecting to systemd's socket would start Docker.
+    pub fn containers(&mut self) {
+        if self.facts.containers == Fact::default() {
+            self.facts.containers = match &self.facts.daemon.process {
+                Fact::Absent => Fact::Absent,
+                daemon => self.host.containers(daemon),
+            };
+        }
+    }
+
+    fn each_container(&mut self) -> &mut [ContainerFacts] {
+        match &mut self.facts.containers {
+            Fact::Known(containers) => containers,
+            Fact::Absent | Fact::Unknown(_) => &mut [],
+        }
+    }
+
+    /// Looks at what is mounted into containers from the host.
+    pub fn sources_of_mounts(&mut self) {
+        let mounts = self.each_container().iter().flat_map(|container| &container.mounts);
+        let mut sources: Vec<String> = mounts.filter(|mount| mount.kind == "bind").map(|mount| mount.source.clone()).collect();
+        sources.sort();
+        sources.dedup();
+        sources.iter().for_each(|source| self.stat(source));
+    }
+
+    /// Asks what the image names of containers stand for now.
+    pub fn images_of_containers(&mut self) {
+        let Ok(engine) = self.host.engine(docker::TIMEOUT) else { return };
+        let mut names: Vec<String> =
+            self.each_container().iter().map(|one| one.image.clone()).filter(|name| !name.is_empty()).collect();
+        names.sort();
+        names.dedup();
+        let now = engine.image_ids(names);
+        for container in self.each_container() {
+            container.image_now = match now.get(&container.image) {
+                Some(Some(Ok(id))) => Fact::Known(id.clone()),
+                Some(Some(Err(why))) => Fact::Unknown(why.clone()),
+                Some(None) => Fact::Absent,
+                None => Fact::Unknown("the engine names no image".into()),
+            };
+        }
+    }
+
+    /// Asks about the exec instances of containers.
+    pub fn execs(&mut self) {
+        let Ok(engine) = self.host.engine(docker::TIMEOUT) else { return };
+        if self.each_container().iter().all(|container| container.execs != Fact::default()) {
+            return;
+        }
+        let ids = self.each_container().iter().flat_map(|container| container.exec_ids.clone()).collect();
+        let seen = engine.execs(ids);
+        for container in self.each_container() {
+            let own = container.exec_ids.iter().filter_map(|id| seen.get(id).cloned());
+            container.execs = match own.collect::<Result<Vec<_>, _>>() {
+                Ok(execs) => Fact::Known(execs),
+                Err(why) => Fact::Unknown(why),
+            };
+        }
     }
 
     /// The swarm, where this node is in one.
@@ -371,7 +471,9 @@ impl<'h> Observer<'h> {
         self.find_dockerd();
         let pending = self.host.ask_engine(&self.facts.daemon.process);
         self.facts.daemon.installed = self.docker_installed();
-        (self.facts.daemon.api, self.facts.daemon.version) = pending.wait();
+        let answer = pending.wait();
+        (self.facts.daemon.api, self.facts.daemon.version) = (answer.api, answer.version);
+        self.layout_of_answer(answer.product, self.host.endpoint_is_given());
         if let Some(version) = &self.host.docker_version {
             self.facts.daemon.version = Fact::Known(version.clone());
         }
@@ -392,15 +494,21 @@ impl<'h> Observer<'h> {
         // Where it would be, had it been started by its unit.
         let config = self.effective().0.unit.as_ref().and_then(|(_, flags)| flags.config_file.clone());
         self.read_config(config.unwrap_or_else(|| DEFAULT_CONFIG_FILE.into()));
+        let others = self.socket_of_others().is_some();
         let (effective, facts) = self.effective();
         let has_unit = !matches!(facts.units.get(SOCKET), Some(Fact::Absent));
         let activated = effective.socket_activated() || (has_unit && effective::starts_units(facts));
+        // A link to somebody else's socket is not connected to either: that would start them.
+        let activated = activated || others;
         let sockets = if activated { Vec::new() } else { effective.docker_sockets(facts) };
         let pidfile = effective.configured("pidfile").and_then(|path| path.as_str().map(str::to_owned));
         self.facts.daemon.process = self.host.find_dockerd(pidfile.as_deref(), &sockets);
         self.effective = None;
-        if let Some(flags) = &self.effective().0.running {
-            let config = flags.config_file.clone();
+        self.layout_of_process();
+        let of_layout = kinds::layout::config_file(&self.facts.daemon.layout.kind);
+        let running = self.effective().0.running.as_ref().map(|flags| flags.config_file.clone());
+        if running.is_some() || self.facts.daemon.layout.kind != Layout::Rootful {
+            let config = running.flatten().or_else(|| of_layout.ok());
             self.read_config(config.unwrap_or_else(|| DEFAULT_CONFIG_FILE.into()));
         }
         let (effective, facts) = self.effective();
@@ -426,7 +534,10 @@ impl<'h> Observer<'h> {
             Fact::Known(process) => return Fact::Known(process.exe.clone()),
             Fact::Unknown(_) | Fact::Absent => {}
         }
-        if let Some(Fact::Known(unit)) = self.facts.units.get(SERVICE) {
+        if let Some(Fact::Known(unit)) = [SERVICE, kinds::layout::SNAP_SERVICE]
+            .iter()
+            .find_map(|name| self.facts.units.get(*name).filter(|unit| unit.known().is_some()))
+        {
             return Fact::Known(unit.fragment.clone());
         }
         let mut doubt = None;
@@ -517,7 +628,8 @@ impl<'h> Observer<'h> {
             Want::Socket(want) if want.of == SocketOf::Docker => vec![drop_in_path(SOCKET), drop_in_path(SERVICE)],
             Want::Socket(_) => vec![CONTAINERD_CONFIG.into()],
             Want::File(_) | Want::AuditState(_) => Vec::new(),
-            Want::Sysctl(_) | Want::Host(_) | Want::Container(_) | Want::Image(_) | Want::Swarm(_) | Want::Attest(_) => {
+            Want::Sysctl(_) => vec![crate::formats::sysctl::OWN_FILE.into()],
+            Want::Host(_) | Want::Container(_) | Want::Image(_) | Want::Swarm(_) | Want::Attest(_) | Want::Rootless(_) => {
                 Vec::new()
             }
         }

@@ -173,9 +173,9 @@ impl Summary {
 pub struct ChangeView {
     /// `c1`, …
     pub id: String,
-    /// `create`, `edit`, `metadata` or `audit-kernel`.
+    /// `create`, `edit`, `metadata`, `audit-kernel` or `sysctl`.
     pub kind: String,
-    /// The path, or `kernel audit rules`.
+    /// The path, `kernel audit rules` or `kernel parameters`.
     pub target: String,
     /// The controls that ask for it.
     pub controls: Vec<String>,

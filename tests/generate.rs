@@ -216,6 +216,7 @@ fn what_is_generated_is_what_apply_would_want() {
             ("daemon.json", "/etc/docker/daemon.json"),
             ("audit.rules", "/etc/audit/rules.d/50-harden-docker.rules"),
             ("docker-socket.conf", "/etc/systemd/system/docker.socket.d/zz-harden.conf"),
+            ("sysctl.conf", "/etc/sysctl.d/zz-harden.conf"),
         ] {
             let ran = harden(&["generate", artifact, "-b", baseline]).expect(0);
             tree.file(path, &ran.out, 0o640);

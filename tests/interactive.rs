@@ -34,11 +34,11 @@ impl Terminal {
     /// harden in a folder of its own within the tree, as the user carol with sudo.
     fn start(args: &[&str]) -> Self {
         let tree = Tree::host();
-        tree.file(CONFIG, "{\n  \"debug\": true\n}\n", 0o666).dir("/work", 0o755);
+        tree.file(CONFIG, "{\n  \"debug\": true\n}\n", 0o666).dir("/home", 0o755);
         let root = tree.path().to_str().unwrap().to_owned();
         let mut command = Command::new(env!("CARGO_BIN_EXE_harden"));
         command.env_clear().envs([("PATH", "/usr/bin:/bin"), ("SUDO_USER", "carol"), ("TERM", "xterm")]);
-        command.args(["--root", &root, "-b", "essential"]).args(ONLY).args(args).current_dir(tree.at("/work"));
+        command.args(["--root", &root, "-b", "essential"]).args(ONLY).args(args).current_dir(tree.at("/home"));
         let mut session = Session::spawn(command).unwrap();
         session.set_expect_timeout(Some(Duration::from_secs(20)));
         let before = tree.read(CONFIG);
@@ -71,14 +71,14 @@ impl Terminal {
     }
 
     fn saved(&self, name: &str) -> String {
-        fs::read_to_string(self.tree.at("/work").join(name)).unwrap()
+        fs::read_to_string(self.tree.at("/home").join(name)).unwrap()
     }
 
     #[track_caller]
     fn untouched(&self) {
         assert_eq!(self.tree.read(CONFIG), self.before);
         assert!(!self.tree.exists(STATE_DIR));
-        assert_eq!(fs::read_dir(self.tree.at("/work")).unwrap().count(), 0);
+        assert_eq!(fs::read_dir(self.tree.at("/home")).unwrap().count(), 0);
     }
 }
 
@@ -101,7 +101,7 @@ fn left_out_controls_are_kept_as_a_baseline() {
     );
     assert_eq!(terminal.tree.read(CONFIG), terminal.before);
     // It says what was chosen: what was left out is not found any more.
-    let file = terminal.tree.at("/work/my-essential.toml");
+    let file = terminal.tree.at("/home/my-essential.toml");
     let ran = terminal.tree.harden(&["check", "-b", file.to_str().unwrap(), "--only", "daemon-*", "-q"]);
     assert!(!ran.stdout().contains("daemon-debug-disabled"), "{ran}");
 }
@@ -128,7 +128,7 @@ fn left_out_findings_are_kept_as_waivers() {
     let saved = terminal.saved("waived.toml");
     let waivers = block("daemon-debug-disabled", "debug") + &block("file-daemon-json-mode", CONFIG);
     assert!(saved.ends_with(&waivers), "{saved}");
-    let file = terminal.tree.at("/work/waived.toml");
+    let file = terminal.tree.at("/home/waived.toml");
     let (_, report) = terminal.tree.json(&[&["check", "-b", file.to_str().unwrap()], &ONLY[..]].concat());
     assert_eq!(report["summary"]["waived"], 2, "{report:#}");
 }
@@ -186,7 +186,7 @@ fn keeping_nothing_is_an_answer() {
 #[test]
 fn a_file_that_is_there_is_not_written_over() {
     let mut terminal = Terminal::start(&["--dry-run"]);
-    fs::write(terminal.tree.at("/work/mine.toml"), "mine").unwrap();
+    fs::write(terminal.tree.at("/home/mine.toml"), "mine").unwrap();
     terminal = terminal.answer(&[
         (CHECKLIST, &["a", ENTER]),
         (KEEP, &[DOWN, ENTER]),

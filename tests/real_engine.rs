@@ -76,6 +76,7 @@ fn what_the_daemon_says() {
 
     let client = |format: &str| daemon.docker(&["info", "--format", format]);
     let expected = ApiFacts {
+        operating_system: Some(client("{{.OperatingSystem}}")),
         api_version: Some(daemon.docker(&["version", "--format", "{{.Server.APIVersion}}"])),
         debug: Some(true),
         live_restore: Some(true),
@@ -85,6 +86,10 @@ fn what_the_daemon_says() {
         storage_driver: Some(client("{{.Driver}}")),
         data_root: Some(lab.dir().join("data").display().to_string()),
         swarm_state: Some("inactive".into()),
+        swarm_manager: Some(false),
+        runtimes: Some(vec!["io.containerd.runc.v2".into(), "io.containerd.runtime.v1.linux".into(), "runc".into()]),
+        default_runtime: Some("runc".into()),
+        firewall_backend: None,
         containers_running: Some(1),
         insecure_registries: Some(vec!["127.0.0.0/8".into(), "reg.example:5000".into()]),
         registry_mirrors: Some(vec!["https://mirror.example/".into()]),

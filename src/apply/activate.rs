@@ -31,8 +31,8 @@ const POLL: Duration = Duration::from_millis(100);
 /// When it would do harm now, a program fails, or the daemon does not answer in time.
 pub fn activate(host: &Host, action: Action) -> Result<()> {
     match action {
-        // The rules are added as a change of the plan; nothing else has to happen.
-        Action::AuditLoad => Ok(()),
+        // The rules are added, the parameters set, as a change of the plan; nothing else has to happen.
+        Action::AuditLoad | Action::Sysctl => Ok(()),
         Action::SystemdReload => exec::run("systemctl", &["daemon-reload"], SYSTEMCTL_TIMEOUT),
         Action::DockerReload => reload(host),
         Action::DockerRestart => restart(host),
@@ -47,7 +47,7 @@ pub fn activate(host: &Host, action: Action) -> Result<()> {
 pub fn refuse_harm(host: &Host, action: Action) -> Result<()> {
     match action {
         Action::DockerReload => reloadable(host).map(drop),
-        Action::AuditLoad | Action::SystemdReload | Action::DockerRestart => Ok(()),
+        Action::AuditLoad | Action::Sysctl | Action::SystemdReload | Action::DockerRestart => Ok(()),
     }
 }
 

@@ -2,13 +2,16 @@
 
 use jiff::Timestamp;
 
+use crate::apply::container;
 use crate::apply::journal::{self, Record};
+use crate::apply::sysctl;
 use crate::apply::transaction::after_state;
 use crate::apply::writer::Writer;
-use crate::change::{Change, Effect, FileImage};
+use crate::change::{Change, ContainerLimits, Effect, FileImage, Parameter};
 use crate::error::{Error, Result};
 use crate::fact::{Fact, FileKind, KernelAudit};
 use crate::file_state::{FileState, Standing};
+use crate::formats::sysctl::same;
 use crate::host::fs::Root;
 use crate::plan::{self, Plan};
 use crate::report::BaselineRef;
@@ -183,7 +186,7 @@ pub struct Conflict {
     pub left_alone: bool,
 }
 
-/// Works out how to undo a transaction on the host as it is now. With `force` also what someone changed since goes back.
+/// Works out how to undo a transaction on the host as it is now; `containers` tells the limits that a container has. With `force` also what someone changed since goes back.
 ///
 /// # Errors
 /// When a file can't be read.
@@ -191,6 +194,7 @@ pub fn reverse(
     root: &Root,
     transaction: &Transaction,
     kernel: &Fact<KernelAudit>,
+    containers: &dyn Fn(&str, &ContainerLimits) -> Result<Option<ContainerLimits>>,
     force: bool,
     hostname: &str,
 ) -> Result<Reverse> {
@@ -209,6 +213,28 @@ pub fn reverse(
                     continue;
                 }
                 Effect::AuditKernel { add: back, remove: gone }
+            }
+            Effect::Sysctl { set } => {
+                let back = parameters_back(root, set, force, &mut conflicts)?;
+                if back.is_empty() {
+                    continue;
+                }
+                Effect::Sysctl { set: back }
+            }
+            Effect::Container { id, target, before, after } => {
+                // One that is gone took its limits with it.
+                let Some(found) = containers(id, after)? else { continue };
+                if container::alike(&found, before) {
+                    continue;
+                }
+                if !container::alike(&found, after) {
+                    let how = format!("it has {}", found.lines().join(", "));
+                    conflicts.push(Conflict { target: target.clone(), how, left_alone: !force });
+                    if !force {
+                        continue;
+                    }
+                }
+                Effect::Container { id: id.clone(), target: target.clone(), before: found, after: before.clone() }
             }
             Effect::File { path, after, .. } => {
                 let before = transaction.original(&change.id);
@@ -239,8 +265,10 @@ pub fn reverse(
         };
         let id = format!("c{}", changes.len() + 1);
         let summary = match &effect {
+            Effect::Container { after, .. } => format!("put back {}", after.lines().join(", ")),
             Effect::File { after: None, .. } => "remove what harden put there".into(),
             Effect::File { .. } => format!("put back as it was before ({})", change.summary),
+            Effect::Sysctl { .. } => format!("put back as it was before ({})", change.summary),
             Effect::AuditKernel { remove, .. } => format!("remove {} that harden added", plan::count(remove.len(), "rule")),
         };
         changes.push(Change { id, controls: change.controls.clone(), risk: change.risk, summary, effect });
@@ -262,6 +290,27 @@ pub fn reverse(
         withheld: Vec::new(),
     };
     Ok(Reverse { plan, conflicts })
+}
+
+/// The kernel parameters that go back, the last one first; those that someone set to something else since are conflicts.
+fn parameters_back(root: &Root, set: &[Parameter], force: bool, conflicts: &mut Vec<Conflict>) -> Result<Vec<Parameter>> {
+    let mut back = Vec::new();
+    for Parameter { key, before, after } in set.iter().rev().filter(|_| root.is_live()) {
+        // The parameters of an interface go with it.
+        let Some(now) = sysctl::now(key)? else { continue };
+        if same(&now, before) {
+            continue;
+        }
+        if !same(&now, after) {
+            let how = format!("it is {now}, not {after}");
+            conflicts.push(Conflict { target: key.clone(), how, left_alone: !force });
+            if !force {
+                continue;
+            }
+        }
+        back.push(Parameter { key: key.clone(), before: now, after: before.clone() });
+    }
+    Ok(back)
 }
 
 /// Something in a directory that these changes do not take away.

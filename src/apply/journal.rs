@@ -338,7 +338,8 @@ impl<'r> Journal<'r> {
                 let state = originals.get(&change.id).cloned().flatten();
                 Some(Original { change: change.id.clone(), path: path.clone(), mtime_ns, ctime_ns: ctime_ns.flatten(), state })
             }
-            Effect::AuditKernel { .. } => None,
+            // What was before is in the plan.
+            Effect::AuditKernel { .. } | Effect::Container { .. } | Effect::Sysctl { .. } => None,
         });
         let document = OriginalsDocument { schema: SCHEMA.into(), files: files.collect() };
         self.write(PLAN, plan)?;

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use crate::apply::account_lock;
 use crate::apply::activate;
 use crate::apply::audit as kernel;
-use crate::apply::canary;
 use crate::apply::journal::{Journal, Record, STUCK};
 use crate::apply::restart;
+use crate::apply::sysctl;
 use crate::apply::writer::{Meta, Writer};
+use crate::apply::{canary, container};
 use crate::change::{Action, Change, Effect, FileImage};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fact::FileKind;
@@ -49,7 +51,7 @@ pub struct InForce {
 /// # Errors
 /// After a failure everything is put back; the error says so. [`ErrorKind::Stuck`] when that failed too.
 pub fn run(journal: &mut Journal, mut run: Run) -> Result<InForce> {
-    let originals = collect_originals(journal.writer(), run.plan).map_err(nothing_changed)?;
+    let originals = collect_originals(journal.writer(), run.host, run.plan).map_err(nothing_changed)?;
     journal.keep(run.plan, &originals).map_err(nothing_changed)?;
     let mut in_force = InForce::default();
     // What can't be recorded as done would be undone by the next run.
@@ -72,7 +74,7 @@ fn carry_out(journal: &mut Journal, run: &mut Run, in_force: &mut InForce) -> Re
         crate::signal::check()?;
         (run.progress)(&format!("{}: {}", change.target(), change.summary));
         journal.append(&Record::Intent { change: change.id.clone() })?;
-        effect(journal, change)?;
+        effect(journal, run.host, change)?;
         journal.append(&Record::Done { change: change.id.clone() })?;
     }
     for activation in plan.activations.iter().filter(|activation| activation.by_hand.is_none()) {
@@ -121,9 +123,17 @@ fn refuse_to_stop_containers(host: &Host) -> Result<()> {
 }
 
 /// Reads every original before anything is touched, and refuses a plan that no longer fits.
-fn collect_originals(writer: &Writer, plan: &Plan) -> Result<Originals> {
+fn collect_originals(writer: &Writer, host: &Host, plan: &Plan) -> Result<Originals> {
     let mut originals = Originals::new();
     for change in &plan.changes {
+        if let Effect::Container { id, target, before, .. } = &change.effect {
+            let found = container::now(host, id, before)?;
+            if let Some(difference) = container::difference(before, found.as_ref()) {
+                return Err(Error::failure(format!("it changed since it was looked at: {difference}"))
+                    .at(target)
+                    .help("run the same command again"));
+            }
+        }
         if let Effect::File { path, before, .. } = &change.effect {
             let found = writer.state(path)?;
             if let Some(difference) = difference(before.as_ref(), found.as_ref()) {
@@ -132,6 +142,9 @@ fn collect_originals(writer: &Writer, plan: &Plan) -> Result<Originals> {
                     .help("run the same command again"));
             }
             originals.insert(change.id.clone(), found);
+        }
+        if let Effect::Sysctl { set } = &change.effect {
+            set.iter().try_for_each(sysctl::expect)?;
         }
     }
     Ok(originals)
@@ -159,8 +172,9 @@ pub fn difference(before: Option<&FileImage>, found: Option<&FileState>) -> Opti
     }
 }
 
-fn effect(journal: &mut Journal, change: &Change) -> Result<()> {
+fn effect(journal: &mut Journal, host: &Host, change: &Change) -> Result<()> {
     match &change.effect {
+        Effect::Container { id, target, after, .. } => container::set(host, id, target, after),
         Effect::AuditKernel { add, remove } => {
             for rule in remove {
                 kernel::delete_rule(rule)?;
@@ -173,9 +187,11 @@ fn effect(journal: &mut Journal, change: &Change) -> Result<()> {
             }
             Ok(())
         }
+        Effect::Sysctl { set } => set.iter().try_for_each(sysctl::set),
         Effect::File { path, before, after } => {
             let original = journal.original(&change.id);
             let writer = journal.writer();
+            let _lock = account_lock::take(writer.root(), path)?;
             let rewritten = before.as_ref().map(|before| &before.content) != after.as_ref().map(|after| &after.content);
             match (original, after) {
                 (Some(original), None) => writer.remove(path, original),
@@ -242,10 +258,10 @@ pub fn back(journal: &mut Journal, host: &Host, plan: &Plan, originals: &Origina
     let restarted = activated.contains(&Action::DockerRestart);
     let held = if restarted { restart::hold(host, plan) } else { None };
     restart::take_away_passing(journal);
-    let mut back = Back { failed: undo(journal, plan, originals), left: Vec::new() };
+    let mut back = Back { failed: undo(journal, host, plan, originals), left: Vec::new() };
     for action in activated {
         let done = match (action, &held) {
-            (Action::AuditLoad, _) => Ok(()),
+            (Action::AuditLoad | Action::Sysctl, _) => Ok(()),
             (Action::DockerReload, _) if restarted => Ok(()),
             // Its next start reads the old file.
             (Action::DockerReload, _) if observe::find_docker(host).daemon.process.is_absent() => Ok(()),
@@ -272,15 +288,19 @@ pub fn back(journal: &mut Journal, host: &Host, plan: &Plan, originals: &Origina
 ///
 /// What is as the plan left it goes back; what is as it was before stays; anything else was changed by someone else meanwhile and
 /// is left alone.
-fn undo(journal: &mut Journal, plan: &Plan, originals: &Originals) -> Vec<Error> {
+fn undo(journal: &mut Journal, host: &Host, plan: &Plan, originals: &Originals) -> Vec<Error> {
     let (mut failed, mut stuck) = (Vec::new(), Vec::new());
     let begun = journal.begun().to_vec();
     for change in plan.changes.iter().rev().filter(|change| begun.contains(&change.id)) {
         let errors: Vec<Error> = match &change.effect {
+            Effect::Container { id, target, before, after } => {
+                container::undo(host, id, target, before, after).err().into_iter().collect()
+            }
             Effect::AuditKernel { remove, .. } => {
                 let deleted = journal.rules_added().iter().rev().filter_map(|rule| kernel::delete_rule(rule).err());
                 deleted.chain(remove.iter().filter_map(|rule| kernel::add_rule(rule).err())).collect()
             }
+            Effect::Sysctl { set } => set.iter().rev().filter_map(|one| sysctl::put_back(one).err()).collect(),
             Effect::File { path, after, .. } => {
                 // A directory that others may change again would be in the way of putting back what is in it.
                 let holds_failed = stuck.iter().any(|inner: &&str| std::path::Path::new(inner).starts_with(path));
@@ -318,6 +338,7 @@ pub fn as_planned_unrecorded(journal: &Journal, plan: &Plan) -> Vec<String> {
 }
 
 fn undo_file(writer: &Writer, path: &str, before: Option<&FileState>, after: Option<&FileImage>) -> Result<()> {
+    let _lock = account_lock::take(writer.root(), path)?;
     writer.sweep_beside(path)?;
     let found = writer.state(path)?;
     let left = after.map(|after| after_state(before, after));

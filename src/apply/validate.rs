@@ -47,7 +47,7 @@ pub fn daemon_json(facts: &Facts, plan: &Plan) -> Result<()> {
     let read = [real(path), real(&drop_in_path(SERVICE))];
     let rewritten = |change: &Change| match &change.effect {
         Effect::File { path, after, .. } => read.contains(path) && after.as_ref().is_none_or(|after| after.content.is_some()),
-        Effect::AuditKernel { .. } => false,
+        Effect::AuditKernel { .. } | Effect::Container { .. } | Effect::Sysctl { .. } => false,
     };
     if !plan.changes.iter().any(rewritten) {
         return Ok(());

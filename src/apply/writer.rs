@@ -41,6 +41,11 @@ impl<'r> Writer<'r> {
         Writer { root, unnamed: true, anywhere: true }
     }
 
+    /// The file system that is written.
+    pub(super) fn root(&self) -> &'r Root {
+        self.root
+    }
+
     /// The state of what is at `path`; see [`Root::state`].
     pub fn state(&self, path: &str) -> Result<Option<FileState>> {
         self.root.state(path)

@@ -8,8 +8,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use super::wants::{
-    AttestWant, ContainerWant, Given, HostWant, ImageRule, ImageWant, LintLevel, Policy, ScanSeverity, Size, SwarmRule,
-    SwarmWant, SysctlWant,
+    AttestWant, ContainerCondition, ContainerFix, ContainerProperty, ContainerWant, Given, HostCheck, HostProperty, HostWant,
+    ImageRule, ImageWant, LintLevel, Lowest, ParameterWant, Policy, Recreate, RootlessWant, ScanSeverity, Selector, Size,
+    SwarmRule, SwarmWant, SysctlWant, Table, Update,
 };
 use crate::expect::Expect;
 
@@ -127,13 +128,15 @@ pub enum Want {
     /// A property of the machine.
     Host(HostWant),
     /// Properties of containers.
-    Container(ContainerWant),
+    Container(Box<ContainerWant>),
     /// Properties of images, or of a Dockerfile.
     Image(ImageWant),
     /// A property of the swarm.
     Swarm(SwarmWant),
     /// What only a person can tell.
     Attest(AttestWant),
+    /// dockerd without root's rights.
+    Rootless(RootlessWant),
 }
 
 /// Values of daemon.json keys; one finding a key.
@@ -255,6 +258,8 @@ pub enum Prerequisite {
     Iptables,
     /// SELinux is enforcing.
     SelinuxEnforcing,
+    /// An authority, a certificate and its key are configured; dockerd refuses tlsverify without.
+    TlsKeyPair,
 }
 
 /// daemon.json is one that this engine reads as it is meant.
@@ -277,6 +282,9 @@ pub struct FileWant {
     /// Group, by name or number.
     #[serde(default)]
     pub group: Option<String>,
+    /// Any of these groups, where they exist; the first one that does is what a fix sets.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub group_one_of: Vec<String>,
     /// Also every directory above, up to the root, must not be writable for others than its owner.
     #[serde(default)]
     pub parents: bool,

@@ -10,6 +10,7 @@ use toml_edit::{Item, TableLike, Value};
 use super::Waiver;
 use super::catalogue::{BASELINES, Catalogue};
 use super::control::Mode;
+use super::matching;
 use super::nearest::did_you_mean;
 use super::params::{self, Params};
 use super::row::{account_mistake, perms_mistake};
@@ -115,6 +116,11 @@ impl Reader<'_> {
                     let help = if quotes { format!("write {key} = \"{value}\"") } else { variable.about.clone() };
                     self.wrong(span(item), format!("the variable `{name}` must be {expected}"), help);
                 } else {
+                    if name == matching::MATCH {
+                        for (what, help) in matching::mistakes(&value, self.catalogue) {
+                            self.wrong(span(item), what, help);
+                        }
+                    }
                     self.layer.vars.insert(name, value);
                 }
             } else if self.catalogue.variable_names().any(|other| other.starts_with(&inner)) {

@@ -9,6 +9,7 @@ pub mod compare;
 pub mod control;
 pub mod edit;
 mod layer;
+mod matching;
 mod nearest;
 mod params;
 mod resolve;

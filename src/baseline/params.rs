@@ -22,9 +22,13 @@ pub(super) fn names(want: &Want) -> Vec<&'static str> {
         Want::Socket(want) => (want.mode_max.is_some(), want.owner.is_some(), !want.group_one_of.is_empty(), false),
         Want::Watch(_) => (false, false, false, true),
         Want::Daemon(_) | Want::DaemonConfig(_) | Want::Unit(_) | Want::AuditState(_) => (false, false, false, false),
-        Want::Sysctl(_) | Want::Host(_) | Want::Container(_) | Want::Image(_) | Want::Swarm(_) | Want::Attest(_) => {
-            (false, false, false, false)
-        }
+        Want::Sysctl(_)
+        | Want::Host(_)
+        | Want::Container(_)
+        | Want::Image(_)
+        | Want::Swarm(_)
+        | Want::Attest(_)
+        | Want::Rootless(_) => (false, false, false, false),
     };
     let all = [("mode_max", mode), ("owner", owner), ("group", group), ("perms", perms)];
     all.into_iter().filter(|(_, has)| *has).map(|(name, _)| name).collect()
@@ -68,7 +72,13 @@ impl Params {
             }
             Want::Watch(want) => want.perms = text("perms").unwrap_or(std::mem::take(&mut want.perms)),
             Want::Daemon(_) | Want::DaemonConfig(_) | Want::Unit(_) | Want::AuditState(_) => {}
-            Want::Sysctl(_) | Want::Host(_) | Want::Container(_) | Want::Image(_) | Want::Swarm(_) | Want::Attest(_) => {}
+            Want::Sysctl(_)
+            | Want::Host(_)
+            | Want::Container(_)
+            | Want::Image(_)
+            | Want::Swarm(_)
+            | Want::Attest(_)
+            | Want::Rootless(_) => {}
         }
     }
 }

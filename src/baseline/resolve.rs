@@ -12,6 +12,7 @@ use super::Baseline;
 use super::catalogue::{BASELINES, Catalogue};
 use super::control::{Control, KeyFix, KeyWant, Want};
 use super::layer::{Env, Layer};
+use super::matching;
 use super::nearest::did_you_mean;
 use super::source::Source;
 use super::variable::{Kind, Values, Variable, fill};
@@ -297,6 +298,7 @@ fn resolve(mut control: Control, vars: &Values) -> Result<Control> {
                 *setting = filled;
             }
         }
+        Want::Container(want) => **want = matching::resolve(want, vars).map_err(misfit)?,
         want => *want = filled(want, vars).map_err(misfit)?.0,
     }
     Ok(control)

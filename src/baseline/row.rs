@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::control::{Area, Control, KeyFix, KeyWant, Want};
+use super::control::{Area, ContainerProperty, ContainerWant, Control, HostCheck, KeyFix, KeyWant, ParameterWant, Want};
 use super::variable::{all_references, is_word};
 use crate::expect::Expect;
+use crate::formats::sysctl::{is_safe, path_of};
 
 /// Every mistake of a row that its types let pass.
 pub(super) fn mistakes(control: &Control) -> Vec<String> {
@@ -44,7 +45,9 @@ fn want_mistakes(want: &Want) -> Vec<String> {
         Want::Daemon(want) if want.key.is_empty() => vec!["it names no key".into()],
         Want::Daemon(want) => want.key.iter().flat_map(key_mistakes).collect(),
         Want::File(want) if want.paths.is_empty() => vec!["it names no path".into()],
-        Want::File(want) if want.mode_max.is_none() && want.owner.is_none() && want.group.is_none() => {
+        Want::File(want)
+            if want.mode_max.is_none() && want.owner.is_none() && want.group.is_none() && want.group_one_of.is_empty() =>
+        {
             vec!["it asks for neither mode_max nor owner nor group".into()]
         }
         Want::Socket(want) if want.mode_max.is_none() && want.owner.is_none() && want.group_one_of.is_empty() => {
@@ -55,11 +58,35 @@ fn want_mistakes(want: &Want) -> Vec<String> {
         Want::Watch(want) if want.paths.is_empty() => vec!["it names no path".into()],
         Want::Watch(want) => perms_mistake(&want.perms).into_iter().collect(),
         Want::DaemonConfig(_) | Want::File(_) | Want::Socket(_) | Want::AuditState(_) => Vec::new(),
+        Want::Sysctl(want) if want.key.is_empty() => vec!["it names no parameter".into()],
+        Want::Sysctl(want) => want.key.iter().flat_map(parameter_mistakes).collect(),
         Want::Image(want) if want.given() != want.rule.takes() => {
             vec![format!("its rule takes {:?}, the row gives {:?}", want.rule.takes(), want.given())]
         }
-        Want::Sysctl(_) | Want::Host(_) | Want::Container(_) | Want::Image(_) | Want::Swarm(_) | Want::Attest(_) => Vec::new(),
+        Want::Host(want) if want.check.is_empty() => vec!["it checks nothing".into()],
+        Want::Host(want) => want.check.iter().flat_map(check_mistakes).collect(),
+        Want::Attest(want) if want.given.unset().is_none_or(|name| !name.starts_with("attest.")) => {
+            vec!["`given` must be a variable `${attest.NAME}`".into()]
+        }
+        Want::Container(want) => container_mistakes(want),
+        Want::Image(_) | Want::Swarm(_) | Want::Attest(_) | Want::Rootless(_) => Vec::new(),
     }
+}
+
+fn container_mistakes(want: &ContainerWant) -> Vec<String> {
+    let nothing = want.expect == Expect::default() && want.no_more_than.is_none();
+    let all = matches!(want.property, ContainerProperty::Stopped | ContainerProperty::StoppedDays);
+    let mut found = Vec::new();
+    if nothing {
+        found.push("it expects nothing".into());
+    }
+    if want.wanted.trim().is_empty() {
+        found.push("`wanted` is empty".into());
+    }
+    if all && (want.no_more_than.is_none() || want.expect != Expect::default()) {
+        found.push("a count of containers has a bound, no_more_than, and nothing else".into());
+    }
+    found
 }
 
 fn key_mistakes(key: &KeyWant) -> Vec<String> {
@@ -81,6 +108,32 @@ fn key_mistakes(key: &KeyWant) -> Vec<String> {
             found.push(format!("`{}` is to get members, but its expectation names none", key.name));
         }
         KeyFix::Expected | KeyFix::RemoveElements | KeyFix::Remove | KeyFix::Merge | KeyFix::Set(_) | KeyFix::Manual(_) => {}
+    }
+    found
+}
+
+fn parameter_mistakes(key: &ParameterWant) -> Vec<String> {
+    let all = key.names.join(", ");
+    let mut found: Vec<String> = expect_mistake(&key.expect, &all).into_iter().collect();
+    let good = |name: &String| is_safe(&path_of(name)) && !name.contains(['*', '?', '[', '=', ' ']);
+    found.extend(key.names.iter().filter(|name| !good(name)).map(|name| format!("`{name}` is no kernel parameter")));
+    let fits = |set: &String| key.expect.holds(Some(&serde_json::Value::String(set.clone())));
+    match (&key.set, &key.manual) {
+        (Some(set), None) if !fits(set) => found.push(format!("`{all}` is to be set to {set}, which is not {}", key.expect)),
+        (Some(_), Some(_)) | (None, None) => found.push(format!("`{all}` needs one of `set` and `manual`")),
+        (Some(_), None) | (None, Some(_)) => {}
+    }
+    if key.interfaces && key.names.iter().any(|name| !name.contains(".conf.all.")) {
+        found.push(format!("`{all}`: `interfaces` goes with parameters of all interfaces only (….conf.all.…)"));
+    }
+    found
+}
+
+fn check_mistakes(check: &HostCheck) -> Vec<String> {
+    let name = format!("{:?}", check.property);
+    let mut found: Vec<String> = check.expect.iter().filter_map(|expect| expect_mistake(expect, &name)).collect();
+    if check.expect.is_none() && check.allow.is_none() && check.at_least.is_none() && check.at_most.is_none() {
+        found.push(format!("{name} is to be anything"));
     }
     found
 }

@@ -43,6 +43,8 @@ pub enum Kind {
     List,
     /// A table.
     Table,
+    /// A list of tables.
+    Tables,
 }
 
 /// What a text must look like, so that it cannot break the file that it ends up in.
@@ -55,6 +57,8 @@ pub enum Form {
     Number,
     /// A number of bytes as dockerd reads it, like `10m`.
     Size,
+    /// A number above zero, with a fraction at most.
+    Decimal,
     /// An absolute path.
     Path,
     /// One of dockerd's log levels.
@@ -79,6 +83,7 @@ impl Variable {
             Kind::Bool => value.is_boolean(),
             Kind::List => value.as_array().is_some_and(|elements| elements.iter().all(Value::is_string)),
             Kind::Table => value.is_object(),
+            Kind::Tables => value.as_array().is_some_and(|elements| elements.iter().all(Value::is_object)),
         };
         if !fits {
             return Err(self.kind.expected().into());
@@ -98,6 +103,7 @@ impl Kind {
             Kind::Bool => "true or false",
             Kind::List => "a list of texts, like [\"one\", \"two\"]",
             Kind::Table => "a table",
+            Kind::Tables => "a list of tables",
         }
     }
 }
@@ -108,6 +114,7 @@ impl Form {
             Form::Word => is_word(text),
             Form::Number => text.parse::<u32>().is_ok_and(|number| number > 0 && number.to_string() == text),
             Form::Size => bytes(text).is_some(),
+            Form::Decimal => is_decimal(text),
             Form::Path => text.starts_with('/') && !text.contains(char::is_control),
             Form::LogLevel => ["panic", "fatal", "error", "warn", "info", "debug", "trace"].contains(&text),
             Form::ScanSeverity => ["low", "medium", "high", "critical"].contains(&text),
@@ -120,6 +127,7 @@ impl Form {
             Form::Word => "one word of letters, digits and ._+@:-",
             Form::Number => "a whole number above zero in quotes, like \"3\"",
             Form::Size => "a number of bytes like \"10m\"",
+            Form::Decimal => "a number above zero in quotes, like \"1.5\"",
             Form::Path => "an absolute path",
             Form::LogLevel => "one of panic, fatal, error, warn, info, debug, trace",
             Form::ScanSeverity => "one of low, medium, high, critical",
@@ -145,6 +153,11 @@ pub(super) fn bytes(text: &str) -> Option<u64> {
     }
     let factor = unit.map_or(1.0, |power| 1024_f64.powi(power as i32 + 1));
     number.parse::<f64>().ok().filter(|size| *size > 0.0).map(|size| (size * factor) as u64)
+}
+
+fn is_decimal(text: &str) -> bool {
+    let digits = text.chars().all(|letter| letter.is_ascii_digit() || letter == '.');
+    digits && text.starts_with(|letter: char| letter.is_ascii_digit()) && text.parse::<f64>().is_ok_and(|number| number > 0.0)
 }
 
 /// The names in the `${…}` of a text.
@@ -310,6 +323,7 @@ mod tests {
                 vec!["", "m", "10x", "0", "0m", "-1", "1e3", "inf", "10 m", ".5g", "1..5"],
             ),
             (Form::Path, vec!["/etc/x.json"], vec!["", "x.json", "/a\nb"]),
+            (Form::Decimal, vec!["1", "0.5", "1.25"], vec!["", "0", "-1", "1,5", "1e3", "inf", ".5", "1.2.3"]),
             (Form::LogLevel, vec!["info"], vec!["", "INFO", "warning"]),
         ] {
             assert!(good.iter().all(|text| form.fits(text)), "{form:?}: {good:?}");
@@ -322,8 +336,10 @@ mod tests {
     #[test]
     fn types() {
         let mut variable = Variable { name: "v".into(), kind: Kind::String, form: None, default: None, about: String::new() };
-        let samples = [json!("x"), json!(1), json!(true), json!(["x"]), json!({"x": 1})];
-        for (index, kind) in [Kind::String, Kind::Int, Kind::Bool, Kind::List, Kind::Table].into_iter().enumerate() {
+        let samples = [json!("x"), json!(1), json!(true), json!(["x"]), json!({"x": 1}), json!([{"x": 1}])];
+        for (index, kind) in
+            [Kind::String, Kind::Int, Kind::Bool, Kind::List, Kind::Table, Kind::Tables].into_iter().enumerate()
+        {
             variable.kind = kind;
             for (other, sample) in samples.iter().enumerate() {
                 assert_eq!(variable.accept(sample).is_ok(), index == other, "{kind:?} {sample}");

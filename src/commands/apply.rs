@@ -4,7 +4,7 @@ use std::io::{IsTerminal, Write};
 use std::path::Path;
 
 use crate::apply::state_dir::StateDir;
-use crate::apply::{recover, transaction, validate};
+use crate::apply::{container, recover, sysctl, transaction, validate};
 use crate::assess::{self, Assessment, Limits};
 use crate::baseline::Baseline;
 use crate::baseline::control::{Area, Risk};
@@ -18,6 +18,7 @@ use crate::finding::{Finding, FixKind, Status};
 use crate::host::Host;
 use crate::observe;
 use crate::plan::Plan;
+use crate::render::progress::Progress;
 use crate::render::text::{Part, Tense};
 use crate::report::{AnsibleDiff, Report, RunOutcome};
 
@@ -31,11 +32,13 @@ pub fn run(common: &Common, yes: bool, keep_going: bool, in_force: &PutInForce) 
     may_ask(common, "apply", yes)?;
     let state = StateDir::lock(&host.root, &state_dir(common))?;
     recover::unfinished(&host, &state, false, &mut |text| progress(common, text))?;
+    let looking = Progress::begin();
     let facts = observe::observe(&host, &baseline)?;
     let mut assessment = assess(common, &baseline, &facts)?;
     if in_force.no_activate {
         assessment.plan = assessment.plan.writes_only(&facts);
     }
+    drop(looking);
     if let (Some(withheld), false) = (assessment.plan.withheld.first(), keep_going) {
         return Err(Error::failure(format!("{}; nothing was changed", withheld.reason))
             .at(&withheld.target)
@@ -152,6 +155,17 @@ fn read_plan(file: &Path) -> Result<Plan> {
 fn changed_since(host: &Host, plan: &Plan) -> Result<Vec<Error>> {
     let mut errors = Vec::new();
     for change in &plan.changes {
+        if let Effect::Sysctl { set } = &change.effect {
+            let changed = set.iter().filter_map(|one| sysctl::expect(one).err());
+            errors.extend(changed.map(transaction::nothing_changed));
+        }
+        if let Effect::Container { id, target, before, .. } = &change.effect {
+            let found = container::now(host, id, before)?;
+            if let Some(how) = container::difference(before, found.as_ref()) {
+                let error = Error::failure(format!("it is not as the plan saw it: {how}; nothing was changed"));
+                errors.push(error.at(target).help("make a new plan: harden plan -o PLAN"));
+            }
+        }
         let Effect::File { path, before, .. } = &change.effect else { continue };
         if let Some(how) = transaction::difference(before.as_ref(), host.root.state(path)?.as_ref()) {
             let error = Error::failure(format!("it is not as the plan saw it: {how}; nothing was changed"));

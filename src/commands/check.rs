@@ -11,10 +11,12 @@ use crate::error::{Error, Result};
 use crate::fact::Facts;
 use crate::kinds::build;
 use crate::observe;
+use crate::render::progress::Progress;
 use crate::render::text::{Part, Tense};
 
 /// Assesses this host, an image tree, or a recorded host.
 pub fn run(common: &Common, facts: Option<&Path>, save_facts: Option<&Path>) -> Result<Ending> {
+    let progress = Progress::begin();
     let baseline = load_baseline(common)?;
     let recorded_elsewhere = facts.is_some();
     let facts = match facts {
@@ -34,10 +36,11 @@ pub fn run(common: &Common, facts: Option<&Path>, save_facts: Option<&Path>) -> 
         // What was recorded elsewhere is not for this host to apply: no next command.
         Format::Text if recorded_elsewhere => {
             let report = assess::report(&facts, &assess(common, &baseline, &facts)?, None);
+            drop(progress);
             output::part(&report, common, Part::All)?;
             Ok(if report.summary.has_drift() { Ending::Drift } else { Ending::Done })
         }
-        _ => finish(common, &baseline, &facts, false),
+        _ => finish(common, &baseline, &facts, false, progress),
     }
 }
 
@@ -60,22 +63,24 @@ fn judge_build(common: &Common, mut baseline: Baseline, facts: &Facts) -> Result
     }
     let files = facts.build.iter().flat_map(|build| &build.files);
     baseline.waivers.extend(files.flat_map(|file| build::waivers(&build::Build::of(file))));
-    finish(common, &baseline, facts, false)
+    finish(common, &baseline, facts, false, Progress::begin())
 }
 
 /// The whole review, without asking anything; `no_activate` is that of `apply`.
 pub fn review(common: &Common, no_activate: bool) -> Result<Ending> {
     let baseline = load_baseline(common)?;
+    let progress = Progress::begin();
     let facts = observe::observe(&open_host(common)?, &baseline)?;
-    finish(common, &baseline, &facts, no_activate)
+    finish(common, &baseline, &facts, no_activate, progress)
 }
 
-fn finish(common: &Common, baseline: &Baseline, facts: &Facts, no_activate: bool) -> Result<Ending> {
+fn finish(common: &Common, baseline: &Baseline, facts: &Facts, no_activate: bool, progress: Progress) -> Result<Ending> {
     let mut assessment = assess(common, baseline, facts)?;
     if no_activate {
         assessment.plan = assessment.plan.writes_only(facts);
     }
     let report = assess::report(facts, &assessment, None);
+    drop(progress);
     output::report(&report, common, Tense::Would)?;
     Ok(if report.summary.has_drift() { Ending::Drift } else { Ending::Done })
 }

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::fact::{Content, Fact, Facts, FileFact, FileKind, HostFacts, UnitFacts};
 use crate::finding::{FixKind, Status};
 use crate::formats::daemon_json::Document;
-use crate::formats::{argv, rules_d};
+use crate::formats::{argv, rules_d, sysctl};
 use crate::kinds::effective::{ConfigFile, DEFAULT_CONFIG_FILE, Effective, SERVICE, SOCKET};
 use crate::observe::{self, RULES_DIR};
 use crate::plan::{Plan, drop_in_path};
@@ -36,7 +36,9 @@ pub fn run(common: &Common, artifact: Artifact, merge: Option<&Path>) -> Result<
     }
     let named = merge.map(read).transpose()?;
     let facts = match (&common.root, artifact) {
-        (Some(_), Artifact::AuditRules | Artifact::DockerServiceConf) => observe::observe(&open_host(common)?, &baseline)?,
+        (Some(_), Artifact::AuditRules | Artifact::DockerServiceConf | Artifact::SysctlConf) => {
+            observe::observe(&open_host(common)?, &baseline)?
+        }
         _ => bare_host(common, artifact, named.clone()),
     };
     // What a drop-in of docker.service is folded into is not the unit, but what harden has put beside it.
@@ -81,6 +83,7 @@ fn serves(want: &Want, artifact: Artifact) -> bool {
             | (Want::DaemonConfig(_), Artifact::DockerServiceConf)
             | (Want::Watch(_), Artifact::AuditRules)
             | (Want::Unit(_), Artifact::DockerSocketConf)
+            | (Want::Sysctl(_), Artifact::SysctlConf)
     )
 }
 
@@ -108,6 +111,7 @@ fn target(artifact: Artifact) -> String {
         Artifact::AuditRules => format!("{RULES_DIR}/{}", rules_d::OWN_FILE),
         Artifact::DockerSocketConf => drop_in_path(SOCKET),
         Artifact::DockerServiceConf => drop_in_path(SERVICE),
+        Artifact::SysctlConf => sysctl::OWN_FILE.into(),
     }
 }
 
@@ -115,7 +119,7 @@ fn target(artifact: Artifact) -> String {
 fn empty(artifact: Artifact) -> Vec<u8> {
     match artifact {
         Artifact::DaemonJson => b"{}\n".to_vec(),
-        Artifact::AuditRules | Artifact::DockerSocketConf | Artifact::DockerServiceConf => Vec::new(),
+        Artifact::AuditRules | Artifact::DockerSocketConf | Artifact::DockerServiceConf | Artifact::SysctlConf => Vec::new(),
     }
 }
 
@@ -177,7 +181,7 @@ fn bare_host(common: &Common, artifact: Artifact, mut existing: Option<Vec<u8>>)
     facts.audit.rules_files = Fact::Known(Vec::new());
     facts.audit.kernel = Fact::Absent;
     let mut add = |path: &str, kind| facts.files.insert(path.to_owned(), Fact::Known(file(path, kind, None)));
-    for dir in ["/etc", "/etc/systemd/system", RULES_DIR, "/etc/docker"] {
+    for dir in ["/etc", "/etc/systemd/system", "/etc/sysctl.d", RULES_DIR, "/etc/docker"] {
         add(dir, FileKind::Dir);
     }
     for path in PROGRAMS.iter().map(|name| format!("/usr/bin/{name}")).chain([SOCKET_UNIT.into(), SERVICE_UNIT.into()]) {
@@ -200,6 +204,10 @@ fn bare_host(common: &Common, artifact: Artifact, mut existing: Option<Vec<u8>>)
         if merged.is_some() {
             facts.audit.rules_files = Fact::Known(vec![target.clone()]);
         }
+    }
+    if artifact == Artifact::SysctlConf {
+        facts.machine.sysctl_files = Fact::Known(merged.iter().map(|_| target.clone()).collect());
+        facts.files.insert(sysctl::SYSCTL_CONF.into(), Fact::Absent);
     }
     facts.files.insert(target, merged.unwrap_or(Fact::Absent));
     if artifact != Artifact::AuditRules {

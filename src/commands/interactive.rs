@@ -15,6 +15,7 @@ use crate::fact::Facts;
 use crate::finding::{Finding, FixKind, Status};
 use crate::host::Host;
 use crate::observe;
+use crate::render::progress::Progress;
 use crate::render::text::{Part, Tense};
 
 /// The review; without a terminal all of it at once, and no question.
@@ -82,7 +83,9 @@ fn look(common: &Common) -> Result<Look> {
     };
     let baseline = load_named(common, &given)?;
     let host = open_host(common)?;
+    let progress = Progress::begin();
     let facts = observe::observe(&host, &baseline)?;
+    drop(progress);
     Ok(Look { given, host, baseline, facts })
 }
 

@@ -8,14 +8,17 @@ use crate::commands::{Ending, load_baseline, open_host, output};
 use crate::error::{Error, Result};
 use crate::observe;
 use crate::plan::{JudgedBy, Plan};
+use crate::render::progress::Progress;
 use crate::render::text::Tense;
 
 /// Prints the plan with its diffs; saves it where `-o` says.
 pub fn run(common: &Common) -> Result<Ending> {
     let baseline = load_baseline(common)?;
+    let progress = Progress::begin();
     let facts = observe::observe(&open_host(common)?, &baseline)?;
     let assessment = assess(common, &baseline, &facts)?;
     let report = assess::report(&facts, &assessment, None);
+    drop(progress);
     output::report(&report, &Common { output: None, ..common.clone() }, Tense::Would)?;
     if let Some(file) = &common.output {
         let fixes = |control: &Control| assessment.plan.fixes.iter().any(|fix| fix.control == control.id);

@@ -1,10 +1,10 @@
 //! `harden rollback` and `harden recover`: undo a transaction; finish off one that was cut short.
 
 use crate::apply::state_dir::StateDir;
-use crate::apply::{history, recover, validate};
+use crate::apply::{container, history, recover, validate};
 use crate::assess::Assessment;
 use crate::baseline::control::Risk;
-use crate::change::Action;
+use crate::change::{Action, ContainerLimits};
 use crate::cli::{Common, Format, Patience, PutInForce};
 use crate::commands::{Ending, apply, open_patiently, output};
 use crate::error::{Error, Result};
@@ -28,7 +28,8 @@ pub fn run(common: &Common, id: Option<&str>, yes: bool, force: bool, in_force: 
         return Err(Error::failure(format!("{} was rolled back already, by {by}", transaction.id)).help("harden history"));
     }
     let facts = observe::observe_docker(&host);
-    let mut reverse = history::reverse(&host.root, transaction, &host.kernel_audit(), force, &facts.host.hostname)?;
+    let limits = |id: &str, fields: &ContainerLimits| container::now(&host, id, fields);
+    let mut reverse = history::reverse(&host.root, transaction, &host.kernel_audit(), &limits, force, &facts.host.hostname)?;
     for conflict in &reverse.conflicts {
         let left =
             if conflict.left_alone { "left alone" } else { "put back all the same; what it is now is kept in the transaction" };

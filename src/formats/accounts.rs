@@ -3,6 +3,8 @@
 //! Lines that are not accounts are skipped: comments, blanks, NIS entries (`+…`, `-…`), garbage. Of two entries of one name
 //! or number the first counts, as for the C library.
 
+use crate::fact::{Login, Password};
+
 /// The users and groups of one root.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Accounts {
@@ -50,6 +52,12 @@ impl Accounts {
         self.groups.iter().find(|group| group.gid == gid).map(|group| group.name.as_str())
     }
 
+    /// Whether a group is the primary one of a user, who then is in it whatever its entry lists.
+    pub fn is_primary(&self, user: &str, group: &str) -> bool {
+        let gid = self.groups.iter().find(|one| one.name == group).map(|group| group.gid);
+        self.users.iter().any(|one| one.name == user && Some(one.primary_gid) == gid)
+    }
+
     /// Who is in a group: those that the group's entry lists, then those whose primary group it is; nobody twice.
     /// `None` when there is no such group.
     pub fn members(&self, group: &str) -> Option<Vec<&str>> {
@@ -63,6 +71,25 @@ impl Accounts {
         }
         Some(members)
     }
+}
+
+/// The accounts of both files, with what their passwords let them do.
+pub fn logins(passwd: &[u8], shadow: &[u8]) -> Vec<Login> {
+    let hashes: Vec<(String, String)> =
+        lines(shadow).filter_map(|fields| Some((fields.first()?.clone(), fields.get(1)?.clone()))).collect();
+    let login = |fields: Vec<String>| {
+        let user = user(fields.clone())?;
+        let shadowed = || hashes.iter().find(|(name, _)| *name == user.name).map(|(_, hash)| hash.as_str());
+        let hash = if fields[1] == "x" { shadowed().unwrap_or("*") } else { fields[1].as_str() };
+        let password = match hash {
+            "" => Password::Empty,
+            hash if hash.starts_with(['!', '*']) => Password::Locked,
+            _ => Password::Set,
+        };
+        let shell = fields.get(6).cloned().unwrap_or_default();
+        Some(Login { name: user.name, uid: user.uid, shell, password })
+    };
+    lines(passwd).filter_map(login).collect()
 }
 
 /// The fields of each line that can be an account.
@@ -121,6 +148,25 @@ mod tests {
         );
         assert_eq!([0, 1000, 5].map(|uid| accounts.user_name(uid)), [Some("root"), Some("alice"), None]);
         assert_eq!([998, 12, 99].map(|gid| accounts.group_name(gid)), [Some("docker"), Some("odd"), None]);
+    }
+
+    #[test]
+    fn logins_and_their_passwords() {
+        let passwd =
+            b"root:x:0:0::/root:/bin/sh\nbob:x:1000:1000::/:/bin/bash\nsvc:x:7:7::/:/usr/sbin/nologin\nold:$1$x:8:8::/:\n\
+            open:x:9:9::/:/bin/sh\nkey:x:10:10::/:/bin/sh\nlone:x:11:11::/:/bin/sh";
+        let shadow = b"root:$6$a:1::::::\nbob:$y$b:1::::::\nsvc:*:1::::::\nopen::1::::::\nkey:!$6$c:1::::::\n";
+        let found: Vec<_> = logins(passwd, shadow).into_iter().map(|one| (one.name, one.password)).collect();
+        let expected = [
+            ("root", Password::Set),
+            ("bob", Password::Set),
+            ("svc", Password::Locked),
+            ("old", Password::Set),
+            ("open", Password::Empty),
+            ("key", Password::Locked),
+            ("lone", Password::Locked),
+        ];
+        assert_eq!(found, expected.map(|(name, password)| (name.to_owned(), password)));
     }
 
     #[test]

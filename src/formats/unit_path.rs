@@ -23,6 +23,9 @@ pub const SEARCH: [&str; 13] = [
     "/run/systemd/generator.late",
 ];
 
+/// Where units of users' own service managers are installed; before them come `/etc/systemd/user` and the user's own directories.
+pub const USERS: [&str; 3] = ["/usr/local/lib/systemd/user", "/lib/systemd/user", "/usr/lib/systemd/user"];
+
 /// Where the unit file may lie in these unit directories; the first that exists counts, even when [`is_masked`].
 pub fn fragments(dirs: &[&str], unit: &str) -> Vec<String> {
     dirs.iter().map(|dir| format!("{dir}/{unit}")).collect()

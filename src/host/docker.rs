@@ -8,7 +8,10 @@
 //! [`MAX_BODY`] long, and what cannot be understood is [`Fact::Unknown`].
 
 mod body;
+mod containers;
 mod images;
+pub(crate) mod inspect;
+mod pool;
 mod swarm;
 
 use std::collections::BTreeMap;
@@ -112,6 +115,27 @@ pub struct Answer {
     pub api: Fact<ApiFacts>,
     /// The engine's version, such as `20.10.24+dfsg1`; known even where an authorization plugin denies the rest.
     pub version: Fact<String>,
+    /// Who answered, where it is known not to be Docker.
+    pub product: Option<Product>,
+}
+
+/// Another engine that answers as Docker does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Product {
+    /// Podman, with what it said of itself.
+    Podman(String),
+}
+
+impl Answer {
+    /// What Docker said.
+    pub fn of(api: Fact<ApiFacts>, version: Fact<String>) -> Answer {
+        Answer { api, version, product: None }
+    }
+
+    /// Nothing can be told, for this reason.
+    pub fn unknown(why: String) -> Answer {
+        Answer::of(Fact::Unknown(why.clone()), Fact::Unknown(why))
+    }
 }
 
 /// What came back on one request.
@@ -147,6 +171,11 @@ impl Engine {
         Engine { endpoint, timeout, max_body: MAX_BODY }
     }
 
+    /// Where it asks.
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
     /// Asks for everything that harden wants to know. Also the call for waiting until a reload has taken effect.
     pub fn ask(&self) -> Answer {
         let replies = self.within(self.timeout, async {
@@ -157,8 +186,8 @@ impl Engine {
         });
         match replies {
             Ok((info, bridge)) => self.understand(&info, &bridge),
-            Err(Miss::NoListener) => Answer { api: Fact::Absent, version: Fact::Unknown(self.no_listener()) },
-            Err(Miss::Failed(why)) => Answer { api: Fact::Unknown(why.clone()), version: Fact::Unknown(why) },
+            Err(Miss::NoListener) => Answer::of(Fact::Absent, Fact::Unknown(self.no_listener())),
+            Err(Miss::Failed(why)) => Answer::unknown(why),
         }
     }
 
@@ -200,6 +229,19 @@ impl Engine {
         })
     }
 
+    /// Versions of the engine's parts by name, such as `containerd`.
+    pub fn components(&self) -> Fact<BTreeMap<String, String>> {
+        let asked = self.within(self.timeout, self.clone().get("/version")).and_then(|reply| {
+            self.expect_ok("/version", &reply)?;
+            body::components(&reply.body).map_err(|e| self.failed(&format!("GET /version: {e}")))
+        });
+        match asked {
+            Ok(components) => Fact::Known(components),
+            Err(Miss::NoListener) => Fact::Absent,
+            Err(Miss::Failed(why)) => Fact::Unknown(why),
+        }
+    }
+
     /// One request with any method. Only [`crate::apply`] sends what changes something.
     ///
     /// # Errors
@@ -231,23 +273,25 @@ impl Engine {
 
     /// Turns two replies into facts. `/networks/bridge` may be missing (no default bridge), `/info` may not.
     fn understand(&self, info: &Reply, bridge: &Reply) -> Answer {
+        if let Some(evidence) = &info.podman {
+            let why = format!("{} is answered by Podman ({evidence}), not by Docker", self.socket());
+            return Answer { product: Some(Product::Podman(evidence.clone())), ..Answer::unknown(why) };
+        }
         if let Some(server) = info.server.as_deref().filter(|server| !server.starts_with("Docker/")) {
             let why = format!("{} is answered by `{server}`, not by Docker", self.socket());
-            return Answer { api: Fact::Unknown(why.clone()), version: Fact::Unknown(why) };
+            return Answer::unknown(why);
         }
         let header = info.server.as_deref().and_then(version_of);
         match self.api_facts(info, bridge) {
             Ok((api, version)) => match header.or(version) {
-                Some(version) => Answer { api: Fact::Known(api), version: Fact::Known(version) },
+                Some(version) => Answer::of(Fact::Known(api), Fact::Known(version)),
                 None => {
                     let why = format!("{} is not answered by Docker: GET /info names no engine version", self.socket());
-                    Answer { api: Fact::Unknown(why.clone()), version: Fact::Unknown(why) }
+                    Answer::unknown(why)
                 }
             },
-            Err(Miss::NoListener) => Answer { api: Fact::Absent, version: Fact::Unknown(self.no_listener()) },
-            Err(Miss::Failed(why)) => {
-                Answer { version: header.map_or_else(|| Fact::Unknown(why.clone()), Fact::Known), api: Fact::Unknown(why) }
-            }
+            Err(Miss::NoListener) => Answer::of(Fact::Absent, Fact::Unknown(self.no_listener())),
+            Err(Miss::Failed(why)) => Answer::of(Fact::Unknown(why.clone()), header.map_or(Fact::Unknown(why), Fact::Known)),
         }
     }
 
@@ -301,6 +345,7 @@ impl Engine {
             status: head.status,
             server: text_header(&head.headers, SERVER.as_str()),
             api_version: text_header(&head.headers, "api-version"),
+            podman: podman(&head.headers),
             body: body.to_bytes(),
         })
     }
@@ -366,7 +411,7 @@ impl Pending {
             Ok(Err(_)) => "asking the Engine API failed inside harden".to_string(),
             Err(error) => format!("cannot start a thread to ask the Engine API: {error}"),
         };
-        Answer { api: Fact::Unknown(why.clone()), version: Fact::Unknown(why) }
+        Answer::unknown(why)
     }
 }
 
@@ -384,6 +429,8 @@ struct Reply {
     status: StatusCode,
     server: Option<String>,
     api_version: Option<String>,
+    /// By what header Podman shows itself, where it does.
+    podman: Option<String>,
     body: Bytes,
 }
 
@@ -391,6 +438,13 @@ struct Reply {
 fn version_of(server: &str) -> Option<String> {
     let version = server.strip_prefix("Docker/")?.split_whitespace().next()?;
     Some(version.to_string())
+}
+
+/// Podman says who it is in `Server`, and in a header of its own that is as old as its API.
+fn podman(headers: &HeaderMap) -> Option<String> {
+    let server = text_header(headers, SERVER.as_str()).filter(|server| server.starts_with("Libpod/"));
+    let own = || Some(format!("Libpod-Api-Version: {}", text_header(headers, "libpod-api-version")?));
+    server.map(|server| format!("Server: {server}")).or_else(own)
 }
 
 fn text_header(headers: &HeaderMap, name: &str) -> Option<String> {

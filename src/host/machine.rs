@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::fs::{Root, Want};
 use crate::fact::{Fact, ServiceManager};
+use crate::formats::mountinfo::{self, Mount};
 
 /// What starts services on this host.
 pub fn service_manager() -> ServiceManager {
@@ -16,6 +17,44 @@ pub fn service_manager() -> ServiceManager {
 /// loaded is not asked.
 pub fn br_netfilter() -> Fact<bool> {
     br_netfilter_of(Path::new("/"))
+}
+
+/// A parameter of the running kernel, by its path beneath /proc/sys; `Absent` where the kernel does not have it.
+pub fn sysctl(path: &str) -> Fact<String> {
+    let path = Path::new("/proc/sys").join(path);
+    match fs::read_to_string(&path) {
+        Ok(text) => Fact::Known(text.trim().to_owned()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Fact::Absent,
+        Err(error) => Fact::Unknown(format!("{}: {error}", path.display())),
+    }
+}
+
+/// What is mounted where in this process's namespace.
+pub fn mounts() -> Fact<Vec<Mount>> {
+    const PATH: &str = "/proc/self/mountinfo";
+    match fs::read(PATH) {
+        Ok(bytes) => Fact::Known(mountinfo::parse(&String::from_utf8_lossy(&bytes))),
+        Err(error) => Fact::Unknown(format!("{PATH}: {error}")),
+    }
+}
+
+/// The release of the running kernel.
+pub fn kernel_release() -> Fact<String> {
+    const PATH: &str = "/proc/sys/kernel/osrelease";
+    match fs::read_to_string(PATH) {
+        Ok(text) => Fact::Known(text.trim().to_owned()),
+        Err(error) => Fact::Unknown(format!("{PATH}: {error}")),
+    }
+}
+
+/// Whether AppArmor is on in the kernel; `Absent` where it is not built in.
+pub fn apparmor() -> Fact<bool> {
+    const PATH: &str = "/sys/module/apparmor/parameters/enabled";
+    match fs::read_to_string(PATH) {
+        Ok(text) => Fact::Known(text.trim() == "Y"),
+        Err(error) if error.kind() == ErrorKind::NotFound => Fact::Absent,
+        Err(error) => Fact::Unknown(format!("{PATH}: {error}")),
+    }
 }
 
 /// Whether an image tree will enforce SELinux once it runs, by what its configuration says.

@@ -4,13 +4,16 @@ pub mod accounts;
 pub(crate) mod advice;
 pub mod audit;
 pub mod build;
+pub mod container;
 pub mod docker;
 pub mod exec;
 pub mod fs;
 mod glob;
 pub(crate) mod handle;
 pub(crate) mod inode;
+pub mod listeners;
 pub mod machine;
+pub mod packet_filter;
 pub mod process;
 #[cfg(test)]
 pub(crate) mod scratch;
@@ -25,8 +28,9 @@ use std::time::Duration;
 use crate::apply::journal;
 use crate::error::{Error, Result};
 use crate::fact::{
-    ApiFacts, ClusterFacts, Content, Fact, Facts, HostFacts, ImageFacts, KernelAudit, ProcessFact, ServiceManager,
+    ClusterFacts, ContainerFacts, Content, Fact, Facts, HostFacts, ImageFacts, KernelAudit, Login, ProcessFact, ServiceManager,
 };
+use crate::formats;
 use accounts::Accounts;
 use docker::{Answer, Endpoint, Engine, Pending};
 use fs::{Root, Want};
@@ -114,6 +118,36 @@ impl Host {
         }
     }
 
+    /// Versions of the engine's parts, as a daemon that is known to run says them.
+    pub fn components(&self) -> Fact<BTreeMap<String, String>> {
+        match self.endpoint() {
+            Some(Ok(endpoint)) => Engine::new(endpoint, docker::TIMEOUT).components(),
+            Some(Err(why)) => Fact::Unknown(why),
+            None => Fact::Absent,
+        }
+    }
+
+    /// The accounts of this root's own files; the hashes of their passwords are dropped at once.
+    pub fn logins(&self) -> Fact<Vec<Login>> {
+        let read = |path: &str| match self.root.look(path, Want::CONTENT) {
+            Fact::Known(file) => Fact::Known(file.content.unwrap_or_default().0),
+            Fact::Absent => Fact::Absent,
+            Fact::Unknown(why) => Fact::Unknown(why),
+        };
+        match (read("/etc/passwd"), read("/etc/shadow")) {
+            (Fact::Unknown(why), _) | (Fact::Known(_), Fact::Unknown(why)) => Fact::Unknown(why),
+            (Fact::Absent, _) => Fact::Absent,
+            (Fact::Known(passwd), shadow) => {
+                Fact::Known(formats::accounts::logins(&passwd, shadow.known().map(Vec::as_slice).unwrap_or_default()))
+            }
+        }
+    }
+
+    /// A parameter of the running kernel, by its path beneath /proc/sys.
+    pub fn sysctl(&self, path: &str) -> Fact<String> {
+        machine::sysctl(path)
+    }
+
     /// A user's number.
     pub fn user_id(&self, name: &str) -> Fact<u32> {
         self.accounts.user_id(name)
@@ -162,10 +196,18 @@ impl Host {
     /// Asks the engine on a thread of its own, if its daemon runs.
     pub fn ask_engine(&self, daemon: &Fact<ProcessFact>) -> EngineAnswer {
         match (self.endpoint(), daemon) {
-            (Some(Ok(endpoint)), Fact::Known(_) | Fact::Unknown(_)) => EngineAnswer::Awaited(docker::spawn(endpoint)),
+            // Where the user named the socket, somebody may answer there whose process is not here.
+            (Some(Ok(endpoint)), daemon) if self.endpoint_is_given() || !daemon.is_absent() => {
+                EngineAnswer::Awaited(docker::spawn(endpoint))
+            }
             (Some(Err(why)), Fact::Known(_) | Fact::Unknown(_)) => EngineAnswer::Nowhere(why),
             _ => EngineAnswer::NoDaemon,
         }
+    }
+
+    /// Whether the user said where the engine is.
+    pub fn endpoint_is_given(&self) -> bool {
+        matches!(self.api, Some(Api::Given(_)))
     }
 
     /// Asks a daemon that is known to run, and waits for the answer.
@@ -173,7 +215,7 @@ impl Host {
         match self.endpoint() {
             None => Answer::default(),
             Some(Ok(endpoint)) => Engine::new(endpoint, docker::TIMEOUT).ask(),
-            Some(Err(why)) => Answer { api: Fact::Unknown(why.clone()), version: Fact::Unknown(why) },
+            Some(Err(why)) => Answer::unknown(why),
         }
     }
 
@@ -210,6 +252,26 @@ impl Host {
     /// When the daemon does not answer.
     pub fn running_containers(&self) -> Result<BTreeMap<String, i64>> {
         self.engine(docker::TIMEOUT)?.running_containers()
+    }
+
+    /// All containers, with the kernel's truth about those that run; see [`Engine::containers`].
+    pub fn containers(&self, daemon: &Fact<ProcessFact>) -> Fact<Vec<ContainerFacts>> {
+        let seen = match self.endpoint() {
+            None => Fact::Absent,
+            Some(Ok(endpoint)) => Engine::new(endpoint, docker::TIMEOUT).containers(),
+            Some(Err(why)) => Fact::Unknown(why),
+        };
+        let seen = match seen {
+            Fact::Known(seen) => seen,
+            Fact::Absent => return Fact::Absent,
+            Fact::Unknown(why) => return Fact::Unknown(why),
+        };
+        let side = container::HostSide::new(daemon.known().map(|process| process.pid));
+        let with_kernel = |(facts, pid): (ContainerFacts, i64)| {
+            let kernel = if pid > 0 { side.container(&facts.id, pid) } else { Fact::Absent };
+            ContainerFacts { kernel, ..facts }
+        };
+        Fact::Known(seen.into_iter().map(with_kernel).collect())
     }
 
     /// Whether the daemon answers.
@@ -269,15 +331,12 @@ pub enum EngineAnswer {
 }
 
 impl EngineAnswer {
-    /// Waits for the answer: what the API says, and the engine's version.
-    pub fn wait(self) -> (Fact<ApiFacts>, Fact<String>) {
+    /// Waits for the answer.
+    pub fn wait(self) -> Answer {
         match self {
-            EngineAnswer::Awaited(pending) => {
-                let Answer { api, version } = pending.wait();
-                (api, version)
-            }
-            EngineAnswer::Nowhere(why) => (Fact::Unknown(why.clone()), Fact::Unknown(why)),
-            EngineAnswer::NoDaemon => (Fact::Absent, Fact::Unknown("no daemon runs that could be asked".into())),
+            EngineAnswer::Awaited(pending) => pending.wait(),
+            EngineAnswer::Nowhere(why) => Answer::unknown(why),
+            EngineAnswer::NoDaemon => Answer::of(Fact::Absent, Fact::Unknown("no daemon runs that could be asked".into())),
         }
     }
 }

@@ -49,15 +49,30 @@ pub fn read(pid: i32) -> Fact<ProcessFact> {
     }
 }
 
-/// Where a process looks for programs: its `PATH`, and nothing else of its environment, which may hold secrets.
+/// Where a process looks for programs: its `PATH`.
 pub fn search_path(pid: i32) -> Fact<String> {
-    match Proc::new(Path::new("/proc")).text(&format!("{pid}/environ")) {
-        Ok(text) => {
-            let path = text.split('\0').find_map(|variable| variable.strip_prefix("PATH="));
-            path.map_or(Fact::Absent, |path| Fact::Known(path.to_owned()))
-        }
-        Err(error) => Fact::Unknown(error.text()),
+    match variables(pid, ["PATH"]) {
+        Ok([path]) => path.map_or(Fact::Absent, Fact::Known),
+        Err(why) => Fact::Unknown(why),
     }
+}
+
+/// These variables of a process, and nothing else of its environment, which may hold secrets.
+///
+/// # Errors
+/// When the environment can't be read; with the reason.
+pub fn variables<const N: usize>(pid: i32, names: [&str; N]) -> Result<[Option<String>; N], String> {
+    let text = Proc::new(Path::new("/proc")).text(&format!("{pid}/environ")).map_err(|error| error.text())?;
+    let value = |name| text.split('\0').find_map(|variable| Some(variable.strip_prefix(name)?.strip_prefix('=')?.to_owned()));
+    Ok(names.map(value))
+}
+
+/// The user and the group that a process has the rights of.
+///
+/// # Errors
+/// When it is gone, or can't be looked at; with the reason.
+pub fn owner(pid: i32) -> Result<(u32, u32), String> {
+    Proc::new(Path::new("/proc")).owner(pid).map_err(|error| error.text())
 }
 
 /// A mounted proc file system.
@@ -79,7 +94,9 @@ fn service_of(cgroup: &str) -> Option<String> {
 enum Verdict {
     /// The dockerd of this host, or another one of root's.
     Dockerd(ProcessFact),
-    /// A dockerd of a container, another root file system or another user.
+    /// A dockerd of another user's: a rootless one.
+    OfUser(ProcessFact),
+    /// A dockerd of a container or another root file system.
     Foreign,
     /// Something else, or gone.
     Other,
@@ -115,9 +132,10 @@ impl Proc {
                 );
             };
             match self.judge(pid) {
-                Verdict::Dockerd(process) => return Fact::Known(process),
+                // Who asks at its socket asks for it.
+                Verdict::Dockerd(process) | Verdict::OfUser(process) => return Fact::Known(process),
                 Verdict::Foreign => {
-                    let why = "of a container, of another root file system or of another user";
+                    let why = "of a container or of another root file system";
                     return Fact::Unknown(format!(
                         "the daemon's socket is served by a dockerd {why} (pid {pid}): run harden there"
                     ));
@@ -129,7 +147,7 @@ impl Proc {
         match pid_in(hints.pidfile).map(|pid| self.judge(pid)) {
             Some(Verdict::Dockerd(process)) => return Fact::Known(process),
             Some(Verdict::Hidden(why)) => hidden = Some(why),
-            Some(Verdict::Foreign | Verdict::Other) | None => {}
+            Some(Verdict::OfUser(_) | Verdict::Foreign | Verdict::Other) | None => {}
         }
         match hidden {
             Some(why) => Fact::Unknown(why),
@@ -155,7 +173,8 @@ impl Proc {
             match self.judge(pid) {
                 Verdict::Dockerd(process) => found.push(process),
                 Verdict::Hidden(why) => hidden = Some(why),
-                Verdict::Foreign | Verdict::Other => {}
+                // Any user may name a program `dockerd` and give it flags that look hardened.
+                Verdict::OfUser(_) | Verdict::Foreign | Verdict::Other => {}
             }
         }
         found.sort_by_key(|process| process.pid);
@@ -176,9 +195,13 @@ impl Proc {
             if !is_dockerd(&process.exe) {
                 return Ok(Verdict::Other);
             }
-            let ours =
-                self.shares_pid_namespace(pid)? && self.runs_as_root_or_us(pid)? && self.shares_root(pid, &process.exe)?;
-            Ok(if ours { Verdict::Dockerd(process) } else { Verdict::Foreign })
+            let of_this_host = self.shares_pid_namespace(pid)? && self.shares_root(pid, &process.exe)?;
+            let (uid, _) = self.owner(pid)?;
+            Ok(match of_this_host {
+                true if uid == 0 || uid == nix::unistd::geteuid().as_raw() => Verdict::Dockerd(process),
+                true => Verdict::OfUser(process),
+                false => Verdict::Foreign,
+            })
         });
         match verdict {
             Ok(verdict) => verdict,
@@ -213,11 +236,10 @@ impl Proc {
         Ok(self.link(&format!("{pid}/ns/pid"))? == self.link("self/ns/pid")?)
     }
 
-    /// Any user may name a program `dockerd` and give it flags that look hardened.
-    fn runs_as_root_or_us(&self, pid: i32) -> Result<bool, ReadError> {
+    fn owner(&self, pid: i32) -> Result<(u32, u32), ReadError> {
         let name = format!("{pid}/status");
-        let uid = effective_uid(&self.text(&name)?).ok_or_else(|| self.malformed(&name))?;
-        Ok(uid == 0 || uid == nix::unistd::geteuid().as_raw())
+        let text = self.text(&name)?;
+        effective(&text, "Uid:").zip(effective(&text, "Gid:")).ok_or_else(|| self.malformed(&name))
     }
 
     /// A snap has a root of its own, so its service is told by program and control group.
@@ -253,7 +275,7 @@ impl Proc {
 }
 
 /// Whether a program of this path is the Docker daemon: `dockerd`, or a distribution's `dockerd-ce` and the like.
-fn is_dockerd(path: &str) -> bool {
+pub fn is_dockerd(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
     name == "dockerd" || name.starts_with("dockerd-")
 }
@@ -275,9 +297,9 @@ fn start_ticks(stat: &str) -> Option<u64> {
     after_name.split_ascii_whitespace().nth(19)?.parse().ok()
 }
 
-/// The second number of the line `Uid:` of `/proc/PID/status`.
-fn effective_uid(status: &str) -> Option<u32> {
-    let ids = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
+/// The second number of the line `Uid:` or `Gid:` of `/proc/PID/status`.
+fn effective(status: &str, line: &str) -> Option<u32> {
+    let ids = status.lines().find_map(|text| text.strip_prefix(line))?;
     ids.split_ascii_whitespace().nth(1)?.parse().ok()
 }
 

@@ -10,7 +10,7 @@ use crate::formats::daemon_json::{self, Document, Op};
 use crate::formats::{daemon_keys, mask};
 use crate::kinds::effective::{ConfigFile, Origin, SERVICE, SOCKET, Setting};
 use crate::kinds::supervisor::Supervisor;
-use crate::kinds::{Context, docker_missing, flags, not_applicable, prerequisites, unit, unknown, verdict};
+use crate::kinds::{Context, docker_missing, flags, layout, not_applicable, prerequisites, unit, unknown, verdict};
 use crate::observe::Observer;
 
 /// The engine's note of being part of a swarm, beneath its data root.
@@ -221,11 +221,6 @@ fn fix(key: &KeyWant, setting: &Setting, in_force: bool, context: &Context) -> O
         }
         (Err(reason), _) => return Outcome::Manual(reason),
     };
-    if key.live == Some(Live::Userns) && running_containers(context) > 0 {
-        return Outcome::Manual(
-            "containers that run while it is switched on are lost to dockerd; stop them, then run harden again".into(),
-        );
-    }
     if key.live == Some(Live::BridgeIcc) && running_containers(context) > 0 {
         return Outcome::Manual(
             "dockerd keeps the bridge as it is while containers run through its restart; stop them, then run harden again"
@@ -383,6 +378,9 @@ pub fn containers_survive<'v, 'c: 'v>(fixed: impl Iterator<Item = &'v Verdict<'c
 
 /// How the user restarts dockerd where harden can't; `None` when it can.
 pub fn restart_by_hand(facts: &Facts) -> Option<String> {
+    if let Some(how) = layout::restart_by_hand(facts) {
+        return Some(how);
+    }
     let starter = Supervisor::name(facts.host.service_manager);
     let how = || format!("{starter} did not start this dockerd: restart it the way it was started");
     Supervisor::of(facts).is_none().then(how)
@@ -517,6 +515,13 @@ fn missing(needed: Prerequisite, key: &KeyWant, context: &Context) -> Option<Str
                 _ => "while iptables is off, the proxy alone publishes ports",
             };
             off.then(|| format!("{why}; switch iptables on (daemon-iptables-enabled), then run harden again"))
+        }
+        // Those keys themselves come first.
+        Prerequisite::TlsKeyPair if key.name != "tlsverify" => None,
+        Prerequisite::TlsKeyPair => {
+            let open =
+                ["tlscacert", "tlscert", "tlskey"].into_iter().find(|key| context.effective.configured(key).is_none())?;
+            Some(format!("dockerd does not verify clients without `{open}`; set the variables tls.ca, tls.cert and tls.key"))
         }
         Prerequisite::SelinuxEnforcing => match &host.selinux_enforcing {
             Fact::Known(true) => None,

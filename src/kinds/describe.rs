@@ -1,8 +1,8 @@
 //! What a control wants, how it is observed and how it is fixed, in words: for `harden explain`.
 
-use crate::baseline::control::{AuditState, ImageRule, KeyFix, SocketOf, Want};
+use crate::baseline::control::{AuditState, ContainerFix, ImageRule, KeyFix, SocketOf, Want};
 use crate::expect::plain;
-use crate::kinds::{attest, container, host, image, swarm, sysctl};
+use crate::kinds::{attest, container, host, image, rootless, swarm, sysctl};
 
 /// What is wanted, how it is observed and how it is fixed; each kind of the host, of containers, images and the swarm gives its own.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -23,6 +23,7 @@ fn of_kind(want: &Want) -> Description {
         Want::Image(want) => image::describe(want),
         Want::Swarm(want) => swarm::describe(want),
         Want::Attest(want) => attest::describe(want),
+        Want::Rootless(want) => rootless::describe(want),
         Want::Daemon(_)
         | Want::DaemonConfig(_)
         | Want::File(_)
@@ -51,6 +52,7 @@ pub fn wanted(want: &Want) -> String {
             let mut parts = vec![places];
             parts.extend(want.owner.iter().map(|owner| format!("owner {owner}")));
             parts.extend(want.group.iter().map(|group| format!("group {group}")));
+            parts.extend((!want.group_one_of.is_empty()).then(|| format!("group {}", want.group_one_of.join(" or "))));
             parts.extend(want.mode_max.iter().map(|mode| format!("mode {:04o} or stricter", mode.0)));
             all(parts)
         }
@@ -151,11 +153,11 @@ pub fn how(want: &Want) -> How {
         Want::DaemonConfig(_) => How::Manual,
         Want::AuditState(want) => fixed(want.is == AuditState::Persistent),
         Want::Image(want) => fixed(want.rule == ImageRule::SigningKeysProtected),
-        Want::Swarm(_) | Want::Attest(_) => How::Manual,
+        Want::Swarm(_) | Want::Attest(_) | Want::Rootless(_) => How::Manual,
         // These kinds say it in words only.
         Want::Sysctl(_) => fixed(of_kind(want).fix.contains("set it in")),
         Want::Host(_) => fixed(!["", "by hand"].contains(&of_kind(want).fix.get(..7).unwrap_or_default())),
-        Want::Container(_) if of_kind(want).fix.contains("goes on running") => How::Live,
+        Want::Container(want) if matches!(want.fix, ContainerFix::Update(_)) => How::Live,
         Want::Container(_) => How::Manual,
     }
 }

@@ -6,12 +6,12 @@
 
 use serde_json::Value;
 
-use crate::fact::{Fact, Facts, ServiceManager};
+use crate::fact::{Fact, Facts, Layout, ServiceManager};
 use crate::formats::argv::{self, DaemonFlags};
 use crate::formats::daemon_json::{Document, Problem};
 use crate::formats::daemon_keys::{self, EngineVersion, JsonType, Status};
 use crate::formats::exec_start::{self, ExecStart};
-use crate::kinds::unit;
+use crate::kinds::{layout, unit};
 
 /// Where the configuration file lies unless a flag says otherwise.
 pub const DEFAULT_CONFIG_FILE: &str = "/etc/docker/daemon.json";
@@ -117,7 +117,7 @@ impl Effective {
             None => ConfigFile::Unreadable(format!("{path} was not looked at")),
         };
         let running = facts.daemon.process.known().map(|process| argv::parse(&process.argv));
-        let unit = unit_flags(facts);
+        let unit = if facts.daemon.layout.kind == Layout::Rootful { unit_flags(facts) } else { None };
         Self {
             file,
             running,
@@ -162,6 +162,9 @@ impl Effective {
         match &facts.daemon.process {
             Fact::Known(_) => None,
             Fact::Unknown(why) => Some(why.clone()),
+            Fact::Absent if facts.daemon.layout.kind == Layout::Snap => {
+                Some("the snap's own script gives them; start dockerd, then they can be seen".into())
+            }
             Fact::Absent if !starts_units(facts) => in_script(facts),
             Fact::Absent => match facts.units.get(SERVICE)? {
                 Fact::Unknown(why) => Some(why.clone()),
@@ -331,7 +334,9 @@ impl Effective {
     /// Where the engine keeps its data.
     pub fn data_root(&self, facts: &Facts) -> String {
         let told = facts.daemon.api.known().and_then(|api| api.data_root.clone());
-        told.or_else(|| self.configured("data-root")?.as_str().map(str::to_owned)).unwrap_or_else(|| DEFAULT_DATA_ROOT.into())
+        told.or_else(|| self.configured("data-root")?.as_str().map(str::to_owned))
+            .or_else(|| layout::data_root(facts))
+            .unwrap_or_else(|| DEFAULT_DATA_ROOT.into())
     }
 
     /// Paths of the Engine API's unix sockets.
@@ -363,16 +368,24 @@ impl Effective {
             told.or_else(|| self.configured("containerd")?.as_str().map(str::to_owned)).filter(|path| path.starts_with('/'));
         match given {
             Some(path) => vec![normal(&path)],
-            None => vec![DEFAULT_CONTAINERD.into(), normal(MANAGED_CONTAINERD)],
+            None => {
+                let root = self.configured("exec-root").and_then(|path| path.as_str().map(str::to_owned));
+                let root = root.or_else(|| Some(format!("{}/docker", layout::runtime_dir(facts)?)));
+                let managed =
+                    root.map_or_else(|| MANAGED_CONTAINERD.into(), |root| format!("{root}/containerd/containerd.sock"));
+                let system = (facts.daemon.layout.kind == Layout::Rootful).then(|| DEFAULT_CONTAINERD.to_owned());
+                system.into_iter().chain([normal(&managed)]).collect()
+            }
         }
     }
 }
 
 /// The unix sockets among `hosts`; the default one where nothing is set.
 fn sockets(hosts: Option<&Value>, facts: &Facts) -> Vec<String> {
+    let default = layout::runtime_dir(facts).map_or_else(|| DEFAULT_SOCKET.into(), |dir| format!("{dir}/docker.sock"));
     let hosts = match hosts {
         Some(Value::Array(hosts)) => hosts.iter().filter_map(|host| host.as_str().map(str::to_owned)).collect(),
-        _ => vec![format!("unix://{DEFAULT_SOCKET}")],
+        _ => vec![format!("unix://{default}")],
     };
     let mut paths = Vec::new();
     for host in hosts {
@@ -381,7 +394,7 @@ fn sockets(hosts: Option<&Value>, facts: &Facts) -> Vec<String> {
             let listens = socket.list("Socket", "ListenStream");
             paths.extend(listens.iter().filter(|(value, _)| value.starts_with('/')).map(|(value, _)| (*value).to_owned()));
         } else if let Some(path) = host.strip_prefix("unix://") {
-            paths.push(if path.is_empty() { DEFAULT_SOCKET.into() } else { path.to_owned() });
+            paths.push(if path.is_empty() { default.clone() } else { path.to_owned() });
         }
     }
     // systemd's specifier for the runtime directory of the system manager.

@@ -2,11 +2,12 @@
 
 use crate::baseline::control::{Control, FileWant, Mode, Place};
 use crate::change::Edit;
-use crate::fact::{AclEntry, AclWho, Fact, FileFact, FileKind};
+use crate::fact::{AclEntry, AclWho, Fact, Facts, FileFact, FileKind};
 use crate::finding::{Outcome, Verdict};
 use crate::kinds::place::{self, Resolved};
-use crate::kinds::{Context, docker_missing, not_applicable, unknown, verdict};
+use crate::kinds::{Context, docker_missing, layout, not_applicable, unknown, verdict};
 use crate::observe::Observer;
+use crate::render::progress;
 
 /// Bits that let others than the owner write.
 const WRITABLE_FOR_OTHERS: u32 = 0o022;
@@ -16,11 +17,13 @@ pub fn observe(want: &FileWant, observer: &mut Observer) {
     for name in want.owner.iter() {
         observer.user(name);
     }
-    for name in want.group.iter() {
+    for name in want.group.iter().chain(&want.group_one_of) {
         observer.group(name);
     }
     for place in &want.paths {
-        for path in observer.resolve(place) {
+        let paths = observer.resolve(place);
+        progress::stage(format!("looking at {} ({place})", progress::many(paths.len(), "file")));
+        for path in paths {
             observer.stat(&path);
             if want.parents {
                 for parent in parents(&path) {
@@ -83,7 +86,7 @@ fn judge_file<'c>(
         Ok(wish) => wish,
         Err(reason) => return unknown(control, path, reason),
     };
-    let mut verdict = wish.judge(control, path, file);
+    let mut verdict = wish.of_layout(file, context.facts).judge(control, path, file);
     if file.real_path != path {
         verdict.evidence.push(format!("{path} is a symbolic link to {}", file.real_path));
         // A pattern promises files of one tree; what a link reaches outside of it belongs to somebody else.
@@ -95,6 +98,7 @@ fn judge_file<'c>(
 }
 
 /// What one file must be, in numbers.
+#[derive(Clone)]
 pub(crate) struct Wish {
     /// No bit beyond these.
     pub mode_max: Option<Mode>,
@@ -107,8 +111,22 @@ pub(crate) struct Wish {
 impl Wish {
     fn of(want: &FileWant, context: &Context) -> Result<Self, String> {
         let uid = want.owner.as_deref().map(|name| user(name, context)).transpose()?;
-        let gids = want.group.as_deref().map(|name| group(name, context)).transpose()?.into_iter().collect();
+        let exists = |name: &&String| !context.facts.groups.get(*name).is_some_and(Fact::is_absent);
+        let names = want.group.iter().chain(want.group_one_of.iter().filter(exists));
+        let gids = names.map(|name| group(name, context)).collect::<Result<_, _>>()?;
         Ok(Self { mode_max: want.mode_max, uid, gids })
+    }
+
+    /// The same for what belongs to a rootless daemon: what its user owns is as good as root's.
+    pub fn of_layout(mut self, file: &FileFact, facts: &Facts) -> Self {
+        let Some((uid, gid)) = layout::owner(facts) else { return self };
+        if file.uid == uid && self.uid.as_ref().is_some_and(|(wanted, _)| *wanted == 0) {
+            self.uid = Some((uid, format!("uid {uid}")));
+        }
+        if self.gids.iter().any(|(wanted, _)| *wanted == 0) {
+            self.gids.push((gid, format!("gid {gid}")));
+        }
+        self
     }
 
     /// How a file stands against the wish.
@@ -237,7 +255,7 @@ fn judge_parents<'c>(control: &'c Control, context: &Context, verdicts: &mut Vec
             Some(Fact::Absent) | None => continue,
         };
         let writable = dir.mode & WRITABLE_FOR_OTHERS != 0 && dir.mode & 0o1000 == 0;
-        if !writable && dir.uid == 0 {
+        if !writable && (dir.uid == 0 || layout::owner(context.facts).is_some_and(|(uid, _)| dir.uid == uid)) {
             continue;
         }
         let wish =

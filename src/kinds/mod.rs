@@ -15,11 +15,13 @@ pub mod file;
 pub mod flags;
 pub mod host;
 pub mod image;
+pub mod layout;
 pub mod next_start;
 pub mod place;
 pub mod prerequisites;
 pub mod reload;
 pub mod restart;
+pub mod rootless;
 pub mod socket;
 pub mod supervisor;
 pub mod swarm;
@@ -80,7 +82,7 @@ pub fn observe(control: &Control, observer: &mut Observer) {
         Want::Socket(want) => socket::observe(want, observer),
         Want::Unit(want) => unit::observe(want, observer),
         Want::Watch(want) => watch::observe(want, observer),
-        Want::AuditState(_) | Want::Attest(_) => {}
+        Want::AuditState(_) | Want::Attest(_) | Want::Rootless(_) => {}
         Want::Sysctl(want) => sysctl::observe(want, observer),
         Want::Host(want) => host::observe(want, observer),
         Want::Container(want) => container::observe(want, observer),
@@ -96,6 +98,15 @@ pub fn needs_audit(control: &Control) -> bool {
 
 /// Judges one control: one verdict a target, at least one.
 pub fn judge<'c>(control: &'c Control, context: &Context) -> Vec<Verdict<'c>> {
+    if let Some(outcome) = layout::settled(control, context.facts) {
+        return vec![verdict(control, "dockerd", outcome, "", "")];
+    }
+    let mut verdicts = judge_kind(control, context);
+    verdicts.iter_mut().for_each(|verdict| layout::temper(verdict, context.facts));
+    verdicts
+}
+
+fn judge_kind<'c>(control: &'c Control, context: &Context) -> Vec<Verdict<'c>> {
     match &control.want {
         Want::Daemon(want) => daemon::judge(control, want, context),
         Want::DaemonConfig(_) => daemon_config::judge(control, context),
@@ -110,6 +121,7 @@ pub fn judge<'c>(control: &'c Control, context: &Context) -> Vec<Verdict<'c>> {
         Want::Image(want) => image::judge(control, want, context),
         Want::Swarm(want) => swarm::judge(control, want, context),
         Want::Attest(want) => attest::judge(control, want, context),
+        Want::Rootless(want) => rootless::judge(control, want, context),
     }
 }
 

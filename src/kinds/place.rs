@@ -1,8 +1,9 @@
 //! Resolves a [`Place`] of a control to the paths that it means on this host. Pure: observing and judging both call it.
 
 use crate::baseline::control::Place;
-use crate::fact::{Fact, Facts};
+use crate::fact::{Fact, Facts, Layout, UnitFacts};
 use crate::kinds::effective::Effective;
+use crate::kinds::layout;
 
 /// Where programs are looked for when the running process does not tell, in this order.
 const BINARY_DIRS: [&str; 4] = ["/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin"];
@@ -20,11 +21,15 @@ pub enum Resolved {
 /// Resolves a place. A pattern and a unit need their facts to be observed first; until then they resolve to nothing.
 pub fn resolve(place: &Place, facts: &Facts, effective: &Effective) -> Resolved {
     match place {
-        Place::Path(path) => Resolved::Paths(vec![path.clone()]),
-        Place::Pattern(pattern) => match facts.globs.get(pattern) {
-            Some(Fact::Known(paths)) if !paths.is_empty() => Resolved::Paths(paths.clone()),
-            Some(Fact::Unknown(why)) => Resolved::Unknown(why.clone()),
-            _ => Resolved::Nothing(format!("nothing matches {pattern}")),
+        Place::Path(path) => match layout::path(path, facts) {
+            Ok(path) => Resolved::Paths(vec![path]),
+            Err(why) => Resolved::Nothing(why),
+        },
+        Place::Pattern(pattern) => match layout::path(pattern, facts).map(|pattern| (facts.globs.get(&pattern), pattern)) {
+            Err(why) => Resolved::Nothing(why),
+            Ok((Some(Fact::Known(paths)), _)) if !paths.is_empty() => Resolved::Paths(paths.clone()),
+            Ok((Some(Fact::Unknown(why)), _)) => Resolved::Unknown(why.clone()),
+            Ok((_, pattern)) => Resolved::Nothing(format!("nothing matches {pattern}")),
         },
         Place::ConfigFile => Resolved::Paths(vec![facts.daemon.config_file.clone()]),
         Place::DaemonKey(key) => daemon_key(key, effective),
@@ -35,21 +40,19 @@ pub fn resolve(place: &Place, facts: &Facts, effective: &Effective) -> Resolved 
                 None => Resolved::Paths(vec![effective.data_root(facts)]),
             }
         }
-        Place::Unit(name) => match facts.units.get(name) {
-            Some(Fact::Known(unit)) => Resolved::Paths(vec![unit.fragment.clone()]),
-            Some(Fact::Unknown(why)) => Resolved::Unknown(why.clone()),
-            _ => Resolved::Nothing(format!("there is no unit {name}")),
+        Place::Unit(name) => match unit(name, facts) {
+            Ok(unit) => Resolved::Paths(vec![unit.fragment.clone()]),
+            Err(resolved) => resolved,
         },
-        Place::UnitParts(name) => match facts.units.get(name) {
-            Some(Fact::Known(unit)) => {
+        Place::UnitParts(name) => match unit(name, facts) {
+            Ok(unit) => {
                 let parts: Vec<_> = unit.drop_ins.iter().chain(&unit.environment_files).cloned().collect();
                 if parts.is_empty() {
                     return Resolved::Nothing(format!("{name} has no drop-ins and no environment files"));
                 }
                 Resolved::Paths(parts)
             }
-            Some(Fact::Unknown(why)) => Resolved::Unknown(why.clone()),
-            _ => Resolved::Nothing(format!("there is no unit {name}")),
+            Err(resolved) => resolved,
         },
         Place::Binary(name) => Resolved::Paths(binary(name, facts)),
         Place::DockerSocket => {
@@ -66,6 +69,16 @@ pub fn resolve(place: &Place, facts: &Facts, effective: &Effective) -> Resolved 
                 None => Resolved::Paths(effective.containerd_sockets(facts)),
             }
         }
+    }
+}
+
+/// A unit of this layout, or what to say instead.
+fn unit<'f>(name: &str, facts: &'f Facts) -> Result<&'f UnitFacts, Resolved> {
+    let name = layout::unit(name, facts).map_err(Resolved::Nothing)?;
+    match facts.units.get(name) {
+        Some(Fact::Known(unit)) => Ok(unit),
+        Some(Fact::Unknown(why)) => Err(Resolved::Unknown(why.clone())),
+        _ => Err(Resolved::Nothing(format!("there is no unit {name}"))),
     }
 }
 
@@ -88,6 +101,9 @@ fn binary(name: &str, facts: &Facts) -> Vec<String> {
         && let Fact::Known(process) = &facts.daemon.process
     {
         return vec![process.exe.clone()];
+    }
+    if facts.daemon.layout.kind == Layout::Snap {
+        return vec![format!("/snap/docker/current/bin/{name}")];
     }
     BINARY_DIRS.iter().map(|dir| format!("{dir}/{name}")).collect()
 }

@@ -67,7 +67,7 @@ pub fn judge<'c>(control: &'c Control, want: &SocketWant, context: &Context) -> 
     for path in &paths {
         match context.facts.files.get(path) {
             Some(Fact::Known(socket)) if socket.kind == FileKind::Socket => {
-                let mut verdict = wish.judge(control, path, socket);
+                let mut verdict = wish.clone().of_layout(socket, context.facts).judge(control, path, socket);
                 if let Outcome::Fixable(edits) = &mut verdict.outcome {
                     edits.extend(lasting(want, context));
                 }

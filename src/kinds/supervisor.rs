@@ -1,6 +1,6 @@
 //! Who starts and stops dockerd on a host: systemd, or an init script. What none of them started, only its user can restart.
 
-use crate::fact::{Fact, Facts, ProcessFact, ServiceManager};
+use crate::fact::{Fact, Facts, Layout, ProcessFact, ServiceManager};
 use crate::kinds::effective::{INIT_SCRIPT, SERVICE};
 use crate::observe::Observer;
 
@@ -41,6 +41,10 @@ pub fn observe(observer: &mut Observer) {
 impl Supervisor {
     /// The one that started the running dockerd; where none runs, the one that would start it.
     pub fn of(facts: &Facts) -> Option<Supervisor> {
+        // A user's own docker.service has the same name.
+        if facts.daemon.layout.kind != Layout::Rootful {
+            return None;
+        }
         let process = match &facts.daemon.process {
             Fact::Known(process) => Some(process),
             Fact::Absent => None,

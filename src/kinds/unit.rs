@@ -7,7 +7,7 @@ use crate::change::{Action, Edit};
 use crate::fact::{Fact, Facts};
 use crate::finding::{Outcome, Verdict};
 use crate::formats::unit_file::{self, Origin, Unit};
-use crate::kinds::{Context, docker_missing, not_applicable, unknown, verdict};
+use crate::kinds::{Context, docker_missing, layout, not_applicable, unknown, verdict};
 use crate::observe::Observer;
 use crate::plan::DROP_IN;
 
@@ -33,8 +33,12 @@ pub fn judge<'c>(control: &'c Control, want: &UnitWant, context: &Context) -> Ve
     if let Some(outcome) = docker_missing(context.facts) {
         return vec![verdict(control, &want.unit, outcome, "", "")];
     }
-    let unit = match context.facts.units.get(&want.unit) {
-        Some(Fact::Known(_)) => merged(context.facts, &want.unit),
+    let name = match layout::unit(&want.unit, context.facts) {
+        Ok(name) => name,
+        Err(why) => return vec![not_applicable(control, &want.unit, why)],
+    };
+    let unit = match context.facts.units.get(name) {
+        Some(Fact::Known(_)) => merged(context.facts, name),
         Some(Fact::Unknown(why)) => return vec![unknown(control, &want.unit, why.clone())],
         _ => return vec![not_applicable(control, &want.unit, format!("there is no unit {}", want.unit))],
     };

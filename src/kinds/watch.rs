@@ -3,6 +3,7 @@
 //! The question is which events would be recorded, never whether a certain line is there; see
 //! [`crate::formats::audit_cover`].
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use crate::baseline::control::{Control, Place, WatchWant};
@@ -15,6 +16,7 @@ use crate::formats::rules_d::{self, Flavour, Merged};
 use crate::kinds::place::{self, Resolved};
 use crate::kinds::{Context, docker_missing, not_applicable, unknown, verdict};
 use crate::observe::Observer;
+use crate::render::progress;
 
 /// File systems that are empty at boot, when the rules load: a rule on something in them would stop the load.
 const EMPTY_AT_BOOT: [&str; 6] = ["/run", "/var/run", "/tmp", "/dev", "/proc", "/sys"];
@@ -40,6 +42,7 @@ pub fn observe_rule_paths(observer: &mut Observer) {
     for rule in on_disk.iter().map(|(rule, _)| rule).chain(in_kernel) {
         paths.extend(rule_path(rule));
     }
+    progress::stage(format!("looking at what {} name", progress::many(paths.len(), "audit rule")));
     paths.sort();
     paths.dedup();
     for path in paths {
@@ -106,9 +109,13 @@ impl RulesOnDisk {
 
     fn written(&self, from: impl Fn(&str) -> bool) -> Vec<Rule> {
         let Ok(merged) = &self.merged else { return Vec::new() };
+        let loaded = self.loaded.rules.iter().chain(self.loaded.stop.iter().flat_map(|stop| &stop.lost));
+        let mut by_origin = HashMap::new();
+        for (rule, origin) in loaded {
+            by_origin.entry((origin.file.as_str(), origin.line)).or_insert(rule);
+        }
         let known = |line: &rules_d::MergedLine| {
-            let loaded = self.loaded.rules.iter().chain(self.loaded.stop.iter().flat_map(|stop| &stop.lost));
-            let found = loaded.filter(|(_, origin)| *origin == line.origin).map(|(rule, _)| rule.clone()).next();
+            let found = by_origin.get(&(line.origin.file.as_str(), line.origin.line)).map(|rule| (*rule).clone());
             found.or_else(|| match audit_rule::parse_line(&line.text, &nothing_known()) {
                 Line::Rule { rule, .. } => Some(rule),
                 _ => None,

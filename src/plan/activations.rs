@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::change::{Action, Activation, Effect};
+use crate::change::{Action, Activation, Change, Effect};
 use crate::fact::{Facts, ServiceManager};
 use crate::kinds::daemon;
 use crate::kinds::restart::Restart;
@@ -45,6 +45,7 @@ impl Folding<'_, '_, '_> {
 pub fn describe(action: Action, facts: &Facts, restart: &Restart) -> (String, Option<String>) {
     match action {
         Action::AuditLoad => ("adds the missing audit rules to the kernel; interrupts nothing".into(), None),
+        Action::Sysctl => ("sets parameters of the running kernel; interrupts nothing".into(), None),
         Action::SystemdReload => match facts.host.service_manager {
             ServiceManager::Systemd => ("systemd reads its units again; interrupts nothing".into(), None),
             _ => (
@@ -59,14 +60,16 @@ pub fn describe(action: Action, facts: &Facts, restart: &Restart) -> (String, Op
 
 impl Plan {
     /// The same plan without anything that puts it in force: what is to be done for that is left to the user, with the command to type.
-    /// The kernel's audit rules are in force at once, so they are left too.
+    /// The kernel's audit rules and parameters are in force at once, so they are left too.
     pub fn writes_only(mut self, facts: &Facts) -> Plan {
-        let in_kernel = |effect: &Effect| matches!(effect, Effect::AuditKernel { .. });
+        let rules = |change: &Change| matches!(change.effect, Effect::AuditKernel { .. });
+        let in_kernel = |effect: &Effect| matches!(effect, Effect::AuditKernel { .. } | Effect::Sysctl { .. });
+        let rules_dropped = self.changes.iter().any(rules);
         let dropped: Vec<String> =
             self.changes.iter().filter(|change| in_kernel(&change.effect)).map(|change| change.id.clone()).collect();
         self.changes.retain(|change| !in_kernel(&change.effect));
         let loads = |activation: &Activation| activation.action == Action::AuditLoad;
-        if !dropped.is_empty() && !self.activations.iter().any(loads) {
+        if rules_dropped && !self.activations.iter().any(loads) {
             let reason = "the kernel's audit rules follow those on disk; interrupts nothing".into();
             self.activations.insert(0, Activation { action: Action::AuditLoad, reason, changes: Vec::new(), by_hand: None });
         }
@@ -85,6 +88,10 @@ impl Plan {
 fn command(action: Action, facts: &Facts) -> String {
     match (action, Supervisor::of(facts)) {
         (Action::AuditLoad, _) => "augenrules --load".into(),
+        (Action::Sysctl, _) if facts.host.service_manager == ServiceManager::Systemd => {
+            "systemctl restart systemd-sysctl".into()
+        }
+        (Action::Sysctl, _) => "sysctl --system".into(),
         (Action::SystemdReload, _) => "systemctl daemon-reload".into(),
         (Action::DockerReload, supervisor) => match (supervisor, facts.daemon.process.known()) {
             (Some(Supervisor::Systemd), _) | (_, None) => Supervisor::Systemd.command("reload").join(" "),

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use crate::change::{Action, Edit, FileImage};
+use crate::change::{Action, ContainerEdit, ContainerLimits, Edit, FileImage, Parameter};
 use crate::error::{Error, Result};
 use crate::finding::Verdict;
 use crate::formats::audit_rule::Rule;
 use crate::formats::daemon_json::{self, Op};
-use crate::formats::rules_d;
+use crate::formats::{rules_d, sysctl};
 use crate::kinds::Context;
 use crate::kinds::effective::SERVICE;
 use crate::observe::RULES_DIR;
@@ -22,11 +22,33 @@ pub struct Draft {
     pub settings: Vec<([String; 3], usize)>,
     pub flags: Vec<(daemon_json::Edit, usize)>,
     pub rules: Vec<Rule>,
+    pub parameters: Vec<((String, String), usize)>,
+    /// Group and user.
+    pub leavers: Vec<(String, String)>,
     pub allowed: Option<u32>,
     pub uid: Option<u32>,
     pub gid: Option<u32>,
     pub verdicts: Vec<usize>,
 }
+
+/// Everything that is wished for one container.
+#[derive(Default)]
+pub struct ContainerDraft {
+    pub target: String,
+    pub before: ContainerLimits,
+    pub after: ContainerLimits,
+    pub verdicts: Vec<usize>,
+}
+
+/// Everything that is wished, by what it is wished for.
+#[derive(Default)]
+pub struct Drafts {
+    pub files: BTreeMap<String, Draft>,
+    pub containers: Containers,
+}
+
+/// Containers by their ids.
+pub type Containers = BTreeMap<String, ContainerDraft>;
 
 impl Draft {
     pub fn has_content(&self) -> bool {
@@ -35,7 +57,16 @@ impl Draft {
             || !self.settings.is_empty()
             || !self.flags.is_empty()
             || !self.rules.is_empty()
+            || !self.parameters.is_empty()
+            || !self.leavers.is_empty()
     }
+}
+
+/// What is wished of the running kernel, with the verdict that wishes it.
+#[derive(Default)]
+pub struct InKernel {
+    pub rules: Vec<(Rule, usize)>,
+    pub parameters: Vec<(Parameter, usize)>,
 }
 
 /// Metadata first, then small files of harden's own, daemon.json last: what the daemon reads changes when all else is in place.
@@ -50,8 +81,8 @@ pub fn collect(
     verdict: usize,
     verdicts: &[Verdict],
     context: &Context,
-    drafts: &mut BTreeMap<String, Draft>,
-    kernel: &mut Vec<(Rule, usize)>,
+    Drafts { files: drafts, containers }: &mut Drafts,
+    kernel: &mut InKernel,
     actions: &mut BTreeMap<Action, Vec<usize>>,
 ) -> Result<()> {
     // By their real paths: what two names lead to is one file, and one change.
@@ -130,10 +161,33 @@ pub fn collect(
             }
         }
         Edit::AuditInKernel(rule) => {
-            if !kernel.iter().any(|(other, _)| other == rule) {
-                kernel.push((rule.clone(), verdict));
+            if !kernel.rules.iter().any(|(other, _)| other == rule) {
+                kernel.rules.push((rule.clone(), verdict));
             }
             actions.entry(Action::AuditLoad).or_default().push(verdict);
+        }
+        Edit::SysctlAtBoot { key, value } => {
+            let draft = of(drafts, context, sysctl::OWN_FILE, verdict);
+            match draft.parameters.iter().find(|((other, _), _)| other == key) {
+                Some(((_, other), _)) if other == value => {}
+                Some((_, other)) => return Err(opposite(*other, key.clone())),
+                None => draft.parameters.push(((key.clone(), value.clone()), verdict)),
+            }
+        }
+        Edit::SysctlNow(parameter) => {
+            match kernel.parameters.iter().find(|(other, _)| other.key == parameter.key) {
+                Some((other, _)) if other == parameter => {}
+                Some((_, other)) => return Err(opposite(*other, parameter.key.clone())),
+                None => kernel.parameters.push((parameter.clone(), verdict)),
+            }
+            actions.entry(Action::Sysctl).or_default().push(verdict);
+        }
+        Edit::LeaveGroup { file, group, user } => {
+            let leaver = (group.clone(), user.clone());
+            let draft = of(drafts, context, file, verdict);
+            if !draft.leavers.contains(&leaver) {
+                draft.leavers.push(leaver);
+            }
         }
         Edit::DropIn { unit, setting } => {
             let draft = of(drafts, context, &drop_in_path(unit), verdict);
@@ -143,6 +197,17 @@ pub fn collect(
                 None => draft.settings.push((setting.clone(), verdict)),
             }
             actions.entry(Action::SystemdReload).or_default().push(verdict);
+        }
+        Edit::Container(edit) => {
+            let ContainerEdit { id, target, before, after } = &**edit;
+            let draft =
+                containers.entry(id.clone()).or_insert_with(|| ContainerDraft { target: target.clone(), ..Default::default() });
+            let other = draft.verdicts.first().copied();
+            let merged = draft.before.merge(before).and_then(|()| draft.after.merge(after));
+            if let Err(what) = merged {
+                return Err(opposite(other.unwrap_or(verdict), format!("{what} of {target}")));
+            }
+            draft.verdicts.push(verdict);
         }
         Edit::Activate(action) => actions.entry(*action).or_default().push(verdict),
     }
@@ -168,6 +233,12 @@ pub fn summary(draft: &Draft, before: Option<&FileImage>, after: &FileImage) -> 
     }
     if !draft.rules.is_empty() {
         parts.push(format!("add {}", count(draft.rules.len(), "audit rule")));
+    }
+    for (group, user) in &draft.leavers {
+        parts.push(format!("take {user} out of the group {group}"));
+    }
+    if !draft.parameters.is_empty() {
+        parts.push(format!("set {} for the next boot", count(draft.parameters.len(), "kernel parameter")));
     }
     for (path, value) in &draft.toml {
         parts.push(format!("set {}={value}", path.join(".")));

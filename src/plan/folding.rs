@@ -1,21 +1,21 @@
 //! Drafts into changes: each with everything before and after, or the reason why it is withheld.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use crate::baseline::control::Risk;
-use crate::change::{Action, Change, Effect, FileImage};
+use crate::change::{Action, Change, Effect, FileImage, Parameter};
 use crate::fact::{Content, Fact, Facts, FileFact, FileKind};
 use crate::finding::Verdict;
 use crate::foresight;
 use crate::formats::audit_rule::Rule;
 use crate::formats::daemon_json::Document;
-use crate::formats::rules_d;
 use crate::formats::unit_file::{self, Setting};
+use crate::formats::{group_file, rules_d, sysctl};
 use crate::kinds::effective::ConfigFile;
 use crate::kinds::{Context, flags, next_start};
 use crate::plan::count;
-use crate::plan::draft::{Draft, summary};
+use crate::plan::draft::{ContainerDraft, Containers, Draft, summary};
 use crate::reach;
 
 /// Mode of a daemon.json or a drop-in that harden creates.
@@ -32,6 +32,8 @@ pub struct Folding<'v, 'c, 'f> {
     /// What will be seen once dockerd's flags are corrected, where they are: the configuration file is judged by the flags of the next
     /// start.
     pub later: Option<Facts>,
+    /// What was seen, by real path; of several looks the one that read it.
+    pub seen: HashMap<&'f str, &'f FileFact>,
     /// Wishes for the metadata of what is not there yet: they are met as it is made.
     pub new: BTreeMap<String, Draft>,
     pub changes: Vec<Change>,
@@ -89,12 +91,11 @@ impl Folding<'_, '_, '_> {
     /// What was seen at a real path, which may not be the name that was asked for; of several looks the one that read it.
     pub fn fact(&self, path: &str) -> Result<Option<&FileFact>, String> {
         let files = &self.context.facts.files;
-        let looks = || files.values().filter_map(Fact::known).filter(|fact| fact.real_path == path);
         match files.get(path) {
             Some(Fact::Unknown(why)) => Err(why.clone()),
             Some(Fact::Absent) => Ok(None),
             Some(Fact::Known(fact)) if fact.content.is_some() => Ok(Some(fact)),
-            _ => Ok(looks().find(|fact| fact.content.is_some()).or_else(|| looks().next())),
+            _ => Ok(self.seen.get(path).copied()),
         }
     }
 
@@ -146,6 +147,16 @@ impl Folding<'_, '_, '_> {
         }
         if !draft.rules.is_empty() {
             return Ok(Some(Content(rules_d::own_file(old, &self.context.rules.of_others(), &draft.rules))));
+        }
+        if !draft.leavers.is_empty() {
+            let without = |bytes: Vec<u8>, (group, user): &(String, String)| {
+                group_file::without(&bytes, group, std::slice::from_ref(user))
+            };
+            return Ok(Some(Content(draft.leavers.iter().fold(old.unwrap_or_default().to_vec(), without))));
+        }
+        if !draft.parameters.is_empty() {
+            let wanted: Vec<_> = draft.parameters.iter().map(|(parameter, _)| parameter.clone()).collect();
+            return Ok(Some(Content(sysctl::own_file(old, &wanted))));
         }
         if !draft.toml.is_empty() {
             return containerd_toml(path, old, &draft.toml).map(Some);
@@ -224,6 +235,28 @@ impl Folding<'_, '_, '_> {
         self.push(summary, Effect::AuditKernel { add: rules, remove: Vec::new() }, &verdicts);
     }
 
+    /// Parameters of the running kernel, after the file that holds them for the next boot; not where that is withheld.
+    pub fn parameters(&mut self, mut parameters: Vec<(Parameter, usize)>) {
+        parameters.retain(|(_, verdict)| !self.withheld_of.contains_key(verdict));
+        if parameters.is_empty() {
+            return;
+        }
+        let (set, mut verdicts): (Vec<_>, Vec<_>) = parameters.into_iter().unzip();
+        verdicts.dedup();
+        let summary = format!("set {} of the running kernel", count(set.len(), "parameter"));
+        self.push(summary, Effect::Sysctl { set }, &verdicts);
+    }
+
+    /// One update a container, by name: the order in which people look for them.
+    pub fn containers(&mut self, drafts: Containers) {
+        let mut drafts: Vec<_> = drafts.into_iter().collect();
+        drafts.sort_by(|(_, a), (_, b)| a.target.cmp(&b.target));
+        for (id, ContainerDraft { target, before, after, verdicts }) in drafts {
+            let summary = format!("set {}", after.lines().join(", "));
+            self.push(summary, Effect::Container { id, target, before, after }, &verdicts);
+        }
+    }
+
     fn push(&mut self, summary: String, effect: Effect, verdicts: &[usize]) {
         let id = format!("c{}", self.changes.len() + 1);
         let mut controls: Vec<String> = verdicts.iter().map(|&verdict| self.verdicts[verdict].control.id.clone()).collect();
@@ -249,4 +282,16 @@ fn containerd_toml(path: &str, old: Option<&[u8]>, edits: &[([&'static str; 2], 
         document[table][key] = toml_edit::Item::Value(new);
     }
     Ok(Content(document.to_string().into_bytes()))
+}
+
+/// What was seen, by real path, in one pass; of several looks at a file the first that read it, else the first.
+pub fn by_real_path(facts: &Facts) -> HashMap<&str, &FileFact> {
+    let mut seen: HashMap<&str, &FileFact> = HashMap::new();
+    for fact in facts.files.values().filter_map(Fact::known) {
+        let look = seen.entry(&fact.real_path).or_insert(fact);
+        if look.content.is_none() && fact.content.is_some() {
+            *look = fact;
+        }
+    }
+    seen
 }

@@ -16,11 +16,10 @@ use crate::baseline::control::{Control, Risk, Want};
 use crate::change::{Action, Activation, Change};
 use crate::error::Result;
 use crate::finding::{Outcome, Verdict};
-use crate::formats::audit_rule::Rule;
 use crate::kinds::{Context, daemon_config};
 use crate::reach;
 use crate::report::BaselineRef;
-use draft::Draft;
+use draft::{Drafts, InKernel};
 use folding::Folding;
 
 /// Format of a saved plan.
@@ -137,8 +136,8 @@ pub fn fold(
     baseline: BaselineRef,
     created: String,
 ) -> Result<Folded> {
-    let mut drafts: BTreeMap<String, Draft> = BTreeMap::new();
-    let mut kernel: Vec<(Rule, usize)> = Vec::new();
+    let mut drafts = Drafts::default();
+    let mut kernel = InKernel::default();
     let mut actions: BTreeMap<Action, Vec<usize>> = BTreeMap::new();
     for &index in chosen {
         let Outcome::Fixable(edits) = &verdicts[index].outcome else { continue };
@@ -147,11 +146,13 @@ pub fn fold(
         }
     }
 
+    let Drafts { files: drafts, containers } = drafts;
     let mut folding = Folding {
         verdicts,
         context,
         config: reach::real(&context.facts.files, &context.facts.daemon.config_file),
         later: None,
+        seen: folding::by_real_path(context.facts),
         new: BTreeMap::new(),
         changes: Vec::new(),
         changes_of: BTreeMap::new(),
@@ -181,7 +182,9 @@ pub fn fold(
     if let Err(reason) = folding.dockerd_reads_on(&actions) {
         withheld.push(Withheld { target: context.facts.daemon.config_file.clone(), reason });
     }
-    folding.kernel_rules(kernel);
+    folding.kernel_rules(kernel.rules);
+    folding.parameters(kernel.parameters);
+    folding.containers(containers);
     let activations = folding.activations(&actions);
 
     let Folding { changes, changes_of, withheld_of, .. } = folding;

@@ -2,6 +2,7 @@
 
 pub mod diff;
 pub mod json;
+pub mod progress;
 pub mod style;
 pub mod text;
 

@@ -262,6 +262,9 @@ pub fn changes(assessment: &Assessment) -> Vec<String> {
     let mut lines = Vec::new();
     for change in changes {
         lines.push(format!("{} {}: {}", change.kind(), change.target(), change.summary));
+        if let Effect::Sysctl { set } = &change.effect {
+            lines.extend(set.iter().map(|one| format!("    {}: {} to {}", one.key, one.before, one.after)));
+        }
         if let Effect::AuditKernel { add, remove } = &change.effect {
             lines.extend(add.iter().map(|rule| format!("    {rule}")));
             lines.extend(remove.iter().map(|rule| format!("    without {rule}")));

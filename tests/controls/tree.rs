@@ -79,8 +79,48 @@ const AUDIT_RULES: &str = "\
 -w /etc/containerd/config.toml -p wa -k docker
 ";
 
+/// The kernel parameters that somebody else than harden set.
+pub const SYSCTL: &str = "/etc/sysctl.d/50-site.conf";
+
+const SYSCTL_CONF: &str = "\
+net.ipv4.conf.all.accept_redirects = 0
+net.ipv4.conf.all.secure_redirects = 0
+net.ipv4.conf.all.send_redirects = 0
+net.ipv6.conf.all.accept_redirects = 0
+net.ipv4.conf.default.accept_redirects = 0
+net.ipv4.conf.default.secure_redirects = 0
+net.ipv4.conf.default.send_redirects = 0
+net.ipv4.conf.default.accept_source_route = 0
+net.ipv6.conf.default.accept_redirects = 0
+kernel.kptr_restrict = 2
+kernel.dmesg_restrict = 1
+kernel.yama.ptrace_scope = 1
+kernel.unprivileged_bpf_disabled = 1
+net.core.bpf_jit_harden = 2
+kernel.kexec_load_disabled = 1
+fs.protected_hardlinks = 1
+fs.protected_symlinks = 1
+fs.protected_fifos = 2
+fs.protected_regular = 2
+";
+
+const SSHD_CONFIG: &str = "\
+PasswordAuthentication no
+KbdInteractiveAuthentication no
+PermitRootLogin prohibit-password
+AllowUsers ops@10.1.0.0/16
+";
+
+const AUDITD_CONF: &str = "\
+log_file = /var/log/audit/audit.log
+max_log_file = 16
+num_logs = 5
+max_log_file_action = ROTATE
+space_left_action = SYSLOG
+";
+
 /// Regular files: path, mode, content.
-const FILES: [(&str, u32, &str); 29] = [
+const FILES: [(&str, u32, &str); 36] = [
     ("/etc/hostname", 0o644, "tree\n"),
     ("/etc/passwd", 0o644, "root:x:0:0:root:/root:/bin/sh\napp:x:1000:1000::/home/app:/bin/sh\n"),
     ("/etc/group", 0o644, "root:x:0:\ndocker:x:997:app\napp:x:1000:\n"),
@@ -114,6 +154,13 @@ const FILES: [(&str, u32, &str); 29] = [
     (RULES, 0o640, AUDIT_RULES),
     ("/etc/audit/rules.d/audit.rules", 0o640, "-D\n-b 8192\n-f 1\n"),
     ("/var/lib/docker/engine-id", 0o600, "x\n"),
+    ("/etc/shadow", 0o640, "root:$6$salt$hash:19000:0:99999:7:::\napp:!:19000:0:99999:7:::\n"),
+    ("/etc/gshadow", 0o640, "root:*::\ndocker:!::app\napp:!::\n"),
+    ("/etc/nsswitch.conf", 0o644, "passwd: files systemd\ngroup: files [SUCCESS=merge] systemd\n"),
+    (SYSCTL, 0o644, SYSCTL_CONF),
+    ("/etc/profile", 0o644, "# /etc/profile\nreadonly TMOUT=600\nexport TMOUT\n"),
+    ("/etc/ssh/sshd_config", 0o600, SSHD_CONFIG),
+    ("/etc/audit/auditd.conf", 0o640, AUDITD_CONF),
 ];
 
 /// A folder that is removed at the end.

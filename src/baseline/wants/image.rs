@@ -59,6 +59,14 @@ impl<T> Given<T> {
             Given::Reference(_) => None,
         }
     }
+
+    /// The name of the variable, if it is not set.
+    pub fn unset(&self) -> Option<&str> {
+        match self {
+            Given::Value(_) => None,
+            Given::Reference(Reference(text)) => text.strip_prefix("${")?.strip_suffix('}'),
+        }
+    }
 }
 
 /// The text `${name}`.

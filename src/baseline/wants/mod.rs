@@ -4,12 +4,14 @@ mod attest;
 mod container;
 mod host;
 mod image;
+mod rootless;
 mod swarm;
 mod sysctl;
 
-pub use attest::AttestWant;
-pub use container::ContainerWant;
-pub use host::HostWant;
+pub use attest::{AttestWant, Table};
+pub use container::{ContainerCondition, ContainerFix, ContainerProperty, ContainerWant, Recreate, Selector, Update};
+pub use host::{HostCheck, HostProperty, HostWant, Lowest};
 pub use image::{Given, ImageRule, ImageWant, LintLevel, Policy, ScanSeverity, Size};
+pub use rootless::RootlessWant;
 pub use swarm::{SwarmRule, SwarmWant};
-pub use sysctl::SysctlWant;
+pub use sysctl::{ParameterWant, SysctlWant};

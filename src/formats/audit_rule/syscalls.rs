@@ -26,9 +26,11 @@ pub(super) const MAX_SYSCALLS: usize = MASK_WORDS * 32 - CLASS_BITS;
 impl Syscalls {
     /// Reads the kernel's mask.
     pub(super) fn from_mask(mask: &[u32; MASK_WORDS]) -> Self {
+        if full(mask) {
+            return Syscalls::All;
+        }
         let set = |number: &usize| mask[number / 32] & (1 << (number % 32)) != 0;
-        let numbers: BTreeSet<u16> = (0..MAX_SYSCALLS).filter(set).filter_map(|number| u16::try_from(number).ok()).collect();
-        if numbers.len() == MAX_SYSCALLS { Syscalls::All } else { Syscalls::Only(numbers) }
+        Syscalls::Only((0..MAX_SYSCALLS).filter(set).filter_map(|number| u16::try_from(number).ok()).collect())
     }
 
     /// The kernel's mask, as the kernel lists it.
@@ -61,4 +63,11 @@ impl Syscalls {
                 Syscalls::Only(numbers) => numbers.iter().all(|number| self.contains(*number)),
             }
     }
+}
+
+/// Whether every call is in a mask, whatever its class bits. Most rules have such a mask, so this is told without a set.
+fn full(mask: &[u32; MASK_WORDS]) -> bool {
+    let (last, words) = (mask[MASK_WORDS - 1], &mask[..MASK_WORDS - 1]);
+    let calls = u32::MAX >> CLASS_BITS;
+    words.iter().all(|word| *word == u32::MAX) && last & calls == calls
 }

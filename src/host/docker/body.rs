@@ -28,7 +28,12 @@ pub fn info(body: &[u8]) -> Result<(ApiFacts, Option<String>), String> {
         logging_driver: info.logging_driver,
         storage_driver: info.driver,
         data_root: info.docker_root_dir,
-        swarm_state: info.swarm.and_then(|swarm| swarm.local_node_state),
+        swarm_state: info.swarm.as_ref().and_then(|swarm| swarm.local_node_state.clone()),
+        swarm_manager: info.swarm.and_then(|swarm| swarm.control_available),
+        runtimes: info.runtimes.map(|runtimes| runtimes.into_keys().collect()),
+        default_runtime: info.default_runtime,
+        firewall_backend: info.firewall_backend.and_then(|backend| backend.driver),
+        operating_system: info.operating_system,
         containers_running: info.containers_running,
         insecure_registries: registries.as_ref().and_then(Registries::insecure),
         registry_mirrors: registries.and_then(|registries| registries.mirrors),
@@ -46,6 +51,24 @@ pub fn bridge_icc(body: &[u8]) -> Result<Option<bool>, String> {
     let network: Network = object(body)?;
     let text = network.options.and_then(|options| options.enable_icc);
     Ok(text.and_then(|text| text.parse().ok()))
+}
+
+/// Reads the body of `/version`: the versions of the engine's parts by name.
+pub fn components(body: &[u8]) -> Result<BTreeMap<String, String>, String> {
+    #[derive(Deserialize, Default)]
+    #[serde(rename_all = "PascalCase", default)]
+    struct Version {
+        components: Vec<Component>,
+    }
+    #[derive(Deserialize, Default)]
+    #[serde(rename_all = "PascalCase", default)]
+    struct Component {
+        name: String,
+        version: String,
+    }
+    let version: Version = object(body)?;
+    let component = |one: Component| (!one.version.is_empty()).then_some((one.name, one.version));
+    Ok(version.components.into_iter().filter_map(component).collect())
 }
 
 /// Reads the body of `/containers/json`: the ids of the running containers. An id is hexadecimal; anything else is none.
@@ -114,6 +137,8 @@ struct Info {
     #[serde(deserialize_with = "lenient")]
     docker_root_dir: Option<String>,
     #[serde(deserialize_with = "lenient")]
+    operating_system: Option<String>,
+    #[serde(deserialize_with = "lenient")]
     containers_running: Option<u64>,
     #[serde(deserialize_with = "lenient")]
     swarm: Option<Swarm>,
@@ -122,7 +147,20 @@ struct Info {
     #[serde(deserialize_with = "lenient")]
     containerd: Option<Containerd>,
     #[serde(deserialize_with = "lenient")]
+    runtimes: Option<BTreeMap<String, Value>>,
+    #[serde(deserialize_with = "lenient")]
+    default_runtime: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    firewall_backend: Option<FirewallBackend>,
+    #[serde(deserialize_with = "lenient")]
     plugins: Option<Plugins>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default)]
+struct FirewallBackend {
+    #[serde(deserialize_with = "lenient")]
+    driver: Option<String>,
 }
 
 #[derive(Deserialize, Default)]
@@ -137,6 +175,8 @@ struct Plugins {
 struct Swarm {
     #[serde(deserialize_with = "lenient")]
     local_node_state: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    control_available: Option<bool>,
 }
 
 #[derive(Deserialize, Default)]
@@ -224,10 +264,25 @@ mod tests {
     }
 
     #[test]
+    fn versions_of_the_parts() {
+        let sent = json!({"Version": "28.5.2", "Components": [
+            {"Name": "Engine", "Version": "28.5.2", "Details": {}},
+            {"Name": "containerd", "Version": "v1.7.28"},
+            {"Name": "runc", "Version": ""},
+        ]});
+        let expected =
+            [("Engine", "28.5.2"), ("containerd", "v1.7.28")].map(|(name, version)| (name.to_owned(), version.to_owned()));
+        assert_eq!(components(sent.to_string().as_bytes()), Ok(expected.into()));
+        assert_eq!(components(b"{}"), Ok(BTreeMap::new()));
+        assert!(components(b"[]").is_err());
+    }
+
+    #[test]
     fn a_real_answer() {
         let (facts, version) = info(real().to_string().as_bytes()).unwrap();
         assert_eq!(version.as_deref(), Some("20.10.24+dfsg1"));
         let expected = ApiFacts {
+            operating_system: None,
             api_version: None,
             debug: Some(true),
             live_restore: Some(true),
@@ -237,6 +292,10 @@ mod tests {
             storage_driver: Some("overlay2".into()),
             data_root: Some("/var/lib/docker".into()),
             swarm_state: Some("inactive".into()),
+            swarm_manager: Some(false),
+            runtimes: None,
+            default_runtime: None,
+            firewall_backend: None,
             containers_running: Some(0),
             insecure_registries: Some(vec!["10.0.0.0/8".into(), "127.0.0.0/8".into(), "reg.example:5000".into()]),
             registry_mirrors: Some(vec!["https://mirror.example/".into()]),
@@ -256,7 +315,13 @@ mod tests {
         sent["RegistryConfig"]["Mirrors"] = Value::Null;
         sent["SecurityOptions"] = Value::Null;
         sent["DriverStatus"] = json!([["driver-type", "io.containerd.snapshotter.v1"]]);
+        sent["FirewallBackend"] = json!({"Driver": "nftables", "Info": null});
+        sent["Runtimes"] = json!({"runc": {"path": "runc"}, "runsc": {"path": "/usr/bin/runsc"}});
+        sent["DefaultRuntime"] = json!("runc");
         let facts = read(&sent);
+        assert_eq!(facts.firewall_backend.as_deref(), Some("nftables"));
+        assert_eq!(facts.runtimes, Some(vec!["runc".into(), "runsc".into()]));
+        assert_eq!(facts.default_runtime.as_deref(), Some("runc"));
         assert_eq!(facts.snapshotter, Some(true));
         assert_eq!(facts.containerd_address.as_deref(), Some("/run/containerd/containerd.sock"));
         assert_eq!(facts.registry_mirrors, Some(vec![]), "Go sends an empty list as null");
@@ -267,7 +332,7 @@ mod tests {
     #[test]
     fn a_bad_field_costs_no_other() {
         let whole = serde_json::to_value(read(&real())).unwrap();
-        for (path, fact) in [
+        for (path, facts) in [
             ("/Debug", "debug"),
             ("/LiveRestoreEnabled", "live_restore"),
             ("/ExperimentalBuild", "experimental"),
@@ -276,8 +341,9 @@ mod tests {
             ("/DriverStatus", "snapshotter"),
             ("/CgroupDriver", "cgroup_driver"),
             ("/DockerRootDir", "data_root"),
-            ("/Swarm", "swarm_state"),
+            ("/Swarm", "swarm_state swarm_manager"),
             ("/Swarm/LocalNodeState", "swarm_state"),
+            ("/Swarm/ControlAvailable", "swarm_manager"),
             ("/ContainersRunning", "containers_running"),
             ("/SecurityOptions", "security_options"),
             ("/RegistryConfig/Mirrors", "registry_mirrors"),
@@ -289,14 +355,14 @@ mod tests {
                 let mut sent = real();
                 *sent.pointer_mut(path).unwrap() = bad.clone();
                 let mut expected = whole.clone();
-                expected[fact] = Value::Null;
+                facts.split(' ').for_each(|fact| expected[fact] = Value::Null);
                 assert_eq!(serde_json::to_value(read(&sent)).unwrap(), expected, "{path} = {bad}");
             }
             let (parent, key) = path.rsplit_once('/').unwrap();
             let mut sent = real();
             sent.pointer_mut(parent).unwrap().as_object_mut().unwrap().remove(key).unwrap();
             let mut expected = whole.clone();
-            expected[fact] = Value::Null;
+            facts.split(' ').for_each(|fact| expected[fact] = Value::Null);
             assert_eq!(serde_json::to_value(read(&sent)).unwrap(), expected, "without {path}");
         }
     }

@@ -3,10 +3,7 @@
 //! Engines of every generation answer here: one sends `null` where another sends an empty list or leaves the field out. A field of a
 //! wrong type is no answer, because a default in its place might be the harmless one.
 
-use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-use std::rc::Rc;
-use std::time::Duration;
 
 use hyper::StatusCode;
 use serde::{Deserialize, Deserializer};
@@ -16,10 +13,6 @@ use crate::fact::{Fact, ImageFacts, ImageStep, ImageUse, MASKED};
 use crate::formats::image_history::step;
 use crate::formats::secret_mask::{self, Masker};
 
-/// Requests at once. More would only queue inside dockerd.
-const AT_ONCE: usize = 16;
-/// How long dockerd may take for each request beyond the first, on top of the client's own patience.
-const EACH: Duration = Duration::from_millis(250);
 const LIST: &str = "/images/json?all=0";
 const CONTAINERS: &str = "/containers/json?all=1";
 
@@ -44,7 +37,7 @@ impl Engine {
     }
 
     fn try_images(&self, asked: &Asked) -> Result<Vec<ImageFacts>, Miss> {
-        let lists = self.fetch(vec![LIST.into(), CONTAINERS.into()])?;
+        let lists = self.get_all(vec![LIST.into(), CONTAINERS.into()])?;
         let [images, containers] = <[_; 2]>::try_from(lists).map_err(|_| self.failed("the call was cut short"))?;
         let listed: Vec<Listed> = self.read(LIST, images)?.unwrap_or_default();
         let containers: Vec<Container> = self.read(CONTAINERS, containers)?.unwrap_or_default();
@@ -53,9 +46,11 @@ impl Engine {
             listed.into_iter().map(|one| one.id).chain(used.keys().cloned()).filter(|id| is_id(id)).collect();
         ids.sort();
         ids.dedup();
-        let inspected = self.fetch(ids.iter().map(|id| format!("/images/{id}/json")).collect())?;
+        let inspected = self.get_all(ids.iter().map(|id| format!("/images/{id}/json")).collect())?;
         let histories = match asked.history {
-            true => self.fetch(ids.iter().map(|id| format!("/images/{id}/history")).collect())?.into_iter().map(Some).collect(),
+            true => {
+                self.get_all(ids.iter().map(|id| format!("/images/{id}/history")).collect())?.into_iter().map(Some).collect()
+            }
             false => ids.iter().map(|_| None).collect::<Vec<_>>(),
         };
         let masker = Masker::new(&asked.secret_names);
@@ -96,43 +91,6 @@ impl Engine {
         }
         self.expect_ok(target, &reply)?;
         serde_json::from_slice(&reply.body).map(Some).map_err(|error| self.failed(&format!("GET {target}: {error}")))
-    }
-
-    /// The answers to all of these, in their order, a few at once.
-    fn fetch(&self, targets: Vec<String>) -> Result<Vec<Result<Reply, Miss>>, Miss> {
-        let count = targets.len();
-        let timeout = self.timeout + EACH * u32::try_from(count).unwrap_or(u32::MAX);
-        let (targets, next) = (Rc::new(targets), Rc::new(Cell::new(0)));
-        let replies: Rc<RefCell<BTreeMap<usize, Result<Reply, Miss>>>> = Rc::default();
-        self.within(timeout, async {
-            let local = tokio::task::LocalSet::new();
-            for _ in 0..AT_ONCE.min(count) {
-                let (engine, targets, next, replies) = (self.clone(), targets.clone(), next.clone(), replies.clone());
-                local.spawn_local(async move {
-                    while let Some(target) = targets.get(next.replace(next.get() + 1)) {
-                        let index = next.get() - 1;
-                        let reply = engine.clone().get(target.as_str()).await;
-                        replies.borrow_mut().insert(index, reply);
-                    }
-                });
-            }
-            local.await;
-            Ok(())
-        })?;
-        let mut replies = replies.take();
-        let lost = || Err(self.failed("the call was cut short"));
-        let replies: Vec<_> = (0..count).map(|index| replies.remove(&index).unwrap_or_else(lost)).collect();
-        match replies.iter().any(|reply| matches!(reply, Err(Miss::NoListener))) {
-            true => Err(Miss::NoListener),
-            false => Ok(replies),
-        }
-    }
-
-    fn why(&self, miss: Miss) -> String {
-        match miss {
-            Miss::NoListener => self.no_listener(),
-            Miss::Failed(why) => why,
-        }
     }
 }
 

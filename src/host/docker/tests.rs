@@ -189,8 +189,19 @@ fn podman_is_not_docker() {
     let libpod = |body| reply_from("Libpod/4.3.1 (linux)", "200 OK", body);
     let server = Server::docker(libpod(INFO), libpod(BRIDGE));
     let answer = server.ask();
-    assert_eq!(server.unknown(&answer), "SOCKET is answered by `Libpod/4.3.1 (linux)`, not by Docker");
+    assert_eq!(server.unknown(&answer), "SOCKET is answered by Podman (Server: Libpod/4.3.1 (linux)), not by Docker");
     assert_eq!(server.unknown_text(&answer.version), server.unknown(&answer));
+    assert_eq!(answer.product, Some(Product::Podman("Server: Libpod/4.3.1 (linux)".into())));
+    // Podman 1.9 had no `Server`.
+    let old = |body: &str| {
+        format!(
+            "HTTP/1.1 200 OK\r\nApi-Version: 1.40\r\nLibpod-Api-Version: 1.40\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        )
+    };
+    let answer = Server::docker(old(INFO), old(BRIDGE)).ask();
+    assert_eq!(answer.product, Some(Product::Podman("Libpod-Api-Version: 1.40".into())));
+    assert_eq!(Server::docker(reply("200 OK", INFO), reply("200 OK", BRIDGE)).ask().product, None);
 }
 
 #[test]
@@ -308,7 +319,7 @@ fn nobody_listens() {
     let scratch = Scratch::new();
     let path = scratch.path().join("s");
     let engine = Engine::new(Endpoint::Unix(path.clone()), PATIENCE);
-    let expected = Answer { api: Fact::Absent, version: Fact::Unknown(format!("no daemon listens on {}", path.display())) };
+    let expected = Answer::of(Fact::Absent, Fact::Unknown(format!("no daemon listens on {}", path.display())));
     assert_eq!(engine.ask(), expected, "no socket");
     drop(UnixListener::bind(&path).unwrap());
     assert_eq!(engine.ask(), expected, "a socket left behind");

@@ -27,7 +27,7 @@ impl Machine {
         self.file(pid, "comm", &format!("{name}\n"));
         self.file(pid, "cmdline", &argv.iter().map(|argument| format!("{argument}\0")).collect::<String>());
         self.file(pid, "stat", &format!("{pid} ({name}) S 1 7 7 0 -1 4194560 9 8 7 6 5 4 3 2 20 0 12 0 4200 100 9"));
-        self.file(pid, "status", "Name:\tx\nUid:\t0\t0\t0\t0\n");
+        self.file(pid, "status", "Name:\tx\nUid:\t0\t0\t0\t0\nGid:\t0\t0\t0\t0\n");
         self.link(pid, "exe", exe);
         self.link(pid, "root", "/");
         self.link(pid, "ns/pid", "pid:[1]");
@@ -131,7 +131,7 @@ fn another_root_namespace_or_user_is_foreign() {
     let ways: [(&str, Spoil); 3] = [
         ("root", |machine| machine.link(40, "root", "/proc/self")),
         ("pid namespace", |machine| machine.link(40, "ns/pid", "pid:[2]")),
-        ("user", |machine| machine.file(40, "status", "Name:\tx\nUid:\t0\t3999\t0\t0\n")),
+        ("user", |machine| machine.file(40, "status", "Name:\tx\nUid:\t0\t3999\t0\t0\nGid:\t0\t3998\t0\t0\n")),
     ];
     for (what, spoil) in ways {
         let machine = Machine::new();
@@ -189,11 +189,24 @@ fn a_socket_of_a_foreign_dockerd() {
     machine.process(our_pid(), "/usr/bin/dockerd", &["dockerd"]);
     machine.link(our_pid(), "root", "/proc/self");
     let expected = format!(
-        "the daemon's socket is served by a dockerd of a container, of another root file system or of another user \
-         (pid {}): run harden there",
+        "the daemon's socket is served by a dockerd of a container or of another root file system (pid {}): run harden \
+         there",
         our_pid()
     );
     assert_eq!(machine.found(Some(&engine)), expected);
+}
+
+/// Who asks at the socket of a rootless daemon asks for that daemon; without its socket it is nobody's business.
+#[test]
+fn a_socket_of_another_users_dockerd() {
+    let machine = Machine::new();
+    let (_listener, engine) = machine.socket();
+    machine.process(our_pid(), "/usr/bin/dockerd", &["dockerd"]);
+    machine.file(our_pid(), "status", "Name:\tx\nUid:\t3999\t3999\t0\t0\nGid:\t3998\t3998\t0\t0\n");
+    machine.pidfile(&our_pid().to_string());
+    assert_eq!(machine.found(Some(&engine)), our_pid().to_string());
+    assert_eq!(machine.found(None), "absent");
+    assert_eq!(Proc::new(machine.0.path()).owner(our_pid()).ok(), Some((3999, 3998)));
 }
 
 #[test]

@@ -31,10 +31,11 @@ pub fn section(report: &Report, view: &View, page: &mut Page) -> io::Result<()> 
     }
 }
 
-/// Changes of owner or mode that the same controls ask for are cut short after the first few; after a failure, when nothing
+/// Changes of owner or mode, or of containers, that the same controls ask for are cut short after the first few; after a failure, when nothing
 /// of it is in place, only the summaries are shown.
 fn changes(changes: &[ChangeView], view: &View, failed: bool, page: &mut Page) -> io::Result<()> {
-    let alike = |a: &ChangeView, b: &ChangeView| a.kind == "metadata" && b.kind == "metadata" && a.controls == b.controls;
+    let many = |change: &ChangeView| ["metadata", "container"].contains(&change.kind.as_str());
+    let alike = |a: &ChangeView, b: &ChangeView| many(a) && a.kind == b.kind && a.controls == b.controls;
     for group in changes.chunk_by(alike) {
         let shown = if view.verbose { group.len() } else { SHOWN };
         for change in group.iter().take(shown) {
@@ -148,6 +149,7 @@ fn by_hand(activation: &Activation, page: &mut Page) -> io::Result<()> {
 fn words(action: Action) -> &'static str {
     match action {
         Action::AuditLoad => "Load the audit rules into the kernel",
+        Action::Sysctl => "Set parameters of the running kernel",
         Action::SystemdReload => "Have systemd read its units again",
         Action::DockerReload => "Have dockerd read its configuration again (SIGHUP)",
         Action::DockerRestart => "Restart dockerd",

@@ -19,6 +19,8 @@ const INDENT: usize = 2;
 const TEXT: usize = INDENT + BADGE;
 /// Columns of the labels `seen`, `why`, `fix`, `impact`.
 const LABEL: usize = 8;
+/// Names in one paragraph that are shown before "and … more".
+const NAMES: usize = 20;
 /// Targets of one control, and changes of one kind, that are shown before "and … more".
 pub const SHOWN: usize = 5;
 
@@ -135,6 +137,9 @@ fn title(badge: Span, group: &[&Finding], page: &mut Page) -> io::Result<()> {
 /// What is and what should be, once if it is the same everywhere, and the targets if there are several.
 fn targets(group: &[&Finding], view: &View, page: &mut Page) -> io::Result<()> {
     let Some(first) = group.first() else { return Ok(()) };
+    if group.len() > 1 && group.iter().all(|finding| has_short_name(&finding.target)) {
+        return named(group, view, page);
+    }
     let same = group.iter().all(|finding| finding.observed == first.observed && finding.desired == first.desired);
     let same_evidence = group.iter().all(|finding| finding.evidence == first.evidence);
     if same {
@@ -161,6 +166,38 @@ fn targets(group: &[&Finding], view: &View, page: &mut Page) -> io::Result<()> {
     // An accepted finding is not to be looked into again, unless asked for.
     let asked = view.verbose || first.status != Status::Waived;
     if same_evidence && asked { evidence(first, 0, page) } else { Ok(()) }
+}
+
+/// Containers and images have short names, of which many fit on a line.
+fn has_short_name(target: &str) -> bool {
+    ["container:", "image:"].iter().any(|kind| target.starts_with(kind))
+}
+
+/// What is and should be, once for all of which the same was seen, and their names in one paragraph.
+fn named(group: &[&Finding], view: &View, page: &mut Page) -> io::Result<()> {
+    let mut alike: BTreeMap<_, Vec<&Finding>> = BTreeMap::new();
+    for finding in group {
+        alike.entry((&finding.observed, &finding.desired)).or_default().push(finding);
+    }
+    for findings in alike.values() {
+        let Some(first) = findings.first() else { continue };
+        page.line(TEXT, &is_should(first, view))?;
+        let shown = if view.verbose { findings.len() } else { NAMES };
+        let names = findings.iter().take(shown).map(|finding| finding.target.split_once(':').map_or("", |(_, name)| name));
+        let more = if findings.len() > shown {
+            format!(" and {} more (-v shows them all)", findings.len() - shown)
+        } else {
+            String::new()
+        };
+        page.item(TEXT, plain(" "), 2, &[plain(names.collect::<Vec<_>>().join(", ")), span(FAINT, more)])?;
+        let same_evidence = findings.iter().all(|finding| finding.evidence == first.evidence);
+        for finding in findings.iter().take(if same_evidence { 1 } else { shown }) {
+            if same_evidence || view.verbose {
+                evidence(finding, 2, page)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 fn is_should<'f>(finding: &'f Finding, view: &View) -> [Span<'f>; 4] {

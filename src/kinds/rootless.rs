@@ -1,0 +1,44 @@
+//! Whether dockerd has root's rights. It is another installation if it has not, so harden only reports.
+
+use crate::baseline::control::{Control, RootlessWant};
+use crate::fact::{Fact, Layout};
+use crate::finding::{Outcome, Verdict};
+use crate::kinds::describe::Description;
+use crate::kinds::{Context, docker_missing, verdict};
+
+const TARGET: &str = "dockerd";
+const HELP: &str = "a rootless dockerd is another installation with images, volumes and limits of its own \
+                    (dockerd-rootless-setuptool.sh install); or say in the variable rootless why root's is wanted here";
+
+/// One verdict.
+pub fn judge<'c>(control: &'c Control, want: &RootlessWant, context: &Context) -> Vec<Verdict<'c>> {
+    let layout = &context.facts.daemon.layout;
+    let told = |outcome, observed: &str| vec![verdict(control, TARGET, outcome, observed, "dockerd runs rootless")];
+    let outcome = match &layout.kind {
+        Layout::Podman => Outcome::NotApplicable(format!("this is Podman's socket ({}): there is no dockerd", layout.evidence)),
+        Layout::Desktop => Outcome::NotApplicable(format!(
+            "this is Docker Desktop ({}): its dockerd is root in a virtual machine of its own",
+            layout.evidence
+        )),
+        Layout::Rootless(_) => Outcome::Compliant { note: Some(layout.evidence.clone()) },
+        Layout::Rootful | Layout::Snap => match (docker_missing(context.facts), &context.facts.daemon.process) {
+            (Some(outcome), _) => outcome,
+            (None, Fact::Unknown(why)) => Outcome::Unknown(why.clone()),
+            (None, _) if !want.unless.is_empty() => {
+                Outcome::NotApplicable(format!("root's dockerd is wanted here: {}", want.unless))
+            }
+            (None, _) => Outcome::Manual(HELP.into()),
+        },
+    };
+    let observed = if matches!(outcome, Outcome::Compliant { .. }) { "rootless" } else { "dockerd is root's" };
+    told(outcome, observed)
+}
+
+/// The control in words, for `harden explain`.
+pub fn describe(_want: &RootlessWant) -> Description {
+    Description {
+        wanted: "dockerd runs rootless, or the variable rootless says why not".into(),
+        observed: "the user of the process dockerd, and /info SecurityOptions over the Engine API".into(),
+        fix: format!("by hand: {HELP}"),
+    }
+}

@@ -1,0 +1,191 @@
+//! Large hosts: ten times as many files, audit rules or findings cost about ten times as much, counted in allocations, memory and
+//! system calls. Time is not asserted.
+
+mod common;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::process::Command;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
+
+use common::Tree;
+use expectrl::{Eof, Expect, Session};
+use harden::assess::{self, Limits};
+use harden::baseline::control::Risk;
+use harden::fact::{Fact, Facts, KernelAudit};
+use harden::formats::audit_rule::our_watch;
+use harden::host::{Access, Host};
+use harden::observe;
+
+/// Counts what the program asks for: nothing that compares or copies everything with everything goes without it for long.
+struct Counting;
+
+static CALLS: AtomicUsize = AtomicUsize::new(0);
+static NOW: AtomicUsize = AtomicUsize::new(0);
+static PEAK: AtomicUsize = AtomicUsize::new(0);
+/// The counters are of the whole process: one measurement at a time.
+static ONE: Mutex<()> = Mutex::new(());
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+// SAFETY: every call is the system allocator's own, with the arguments that came; counting allocates nothing.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        CALLS.fetch_add(1, Relaxed);
+        let now = NOW.fetch_add(layout.size(), Relaxed) + layout.size();
+        PEAK.fetch_max(now, Relaxed);
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        NOW.fetch_sub(layout.size(), Relaxed);
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+/// Allocations, and the most bytes held at once.
+#[derive(Debug, Clone, Copy)]
+struct Cost {
+    calls: usize,
+    bytes: usize,
+}
+
+fn cost<T>(work: impl FnOnce() -> T) -> (T, Cost) {
+    let (calls, held) = (CALLS.load(Relaxed), NOW.load(Relaxed));
+    PEAK.store(held, Relaxed);
+    let result = work();
+    (result, Cost { calls: CALLS.load(Relaxed) - calls, bytes: PEAK.load(Relaxed) - held })
+}
+
+/// Ten times as much costs at most thirteen times as much, the part that everything costs left out.
+fn in_proportion(what: &str, none: Cost, some: Cost, ten_times: Cost) {
+    let parts = [("allocations", none.calls, some.calls, ten_times.calls), ("bytes", none.bytes, some.bytes, ten_times.bytes)];
+    for (unit, none, some, ten_times) in parts {
+        let (small, large) = (some.saturating_sub(none), ten_times.saturating_sub(none));
+        // What is held for a moment may hide beneath the peak of what everything costs.
+        assert!(large <= 13 * small.max(none / 2), "{what}: {small} {unit} become {large} (beside {none})");
+        assert!(large > small, "{what}: ten times as much was not looked at: {small} {unit}, {large}");
+    }
+}
+
+fn whole_run(tree: &Tree) -> (Facts, usize) {
+    let baseline = harden::baseline::load("cis-l2", &[]).unwrap();
+    let host = Host::open(&Access {
+        root: Some(tree.path()),
+        docker_version: Some("28.5.2"),
+        state_dir: "/var/lib/harden",
+        ..Access::default()
+    });
+    let facts = observe::observe(&host.unwrap(), &baseline).unwrap();
+    let changes = judged(&facts);
+    (facts, changes)
+}
+
+/// Judges, plans and renders; gives the number of changes.
+fn judged(facts: &Facts) -> usize {
+    let baseline = harden::baseline::load("cis-l2", &[]).unwrap();
+    let limits = Limits { max_risk: Risk::Disruptive, wanted: &|_, _| true };
+    let assessment = assess::assess(&baseline, facts, &limits).unwrap();
+    let report = assess::report(facts, &assessment, None);
+    let mut out = Vec::new();
+    harden::render::json::render(&report, &mut out).unwrap();
+    let view = harden::render::text::View::of(std::io::stdin());
+    harden::render::text::review(&report, &view, &mut out).unwrap();
+    assessment.plan.changes.len()
+}
+
+fn with_certificates(number: usize) -> Tree {
+    let tree = Tree::host();
+    for index in 0..number {
+        tree.file(&format!("/etc/docker/certs.d/r{}.example/{index}.crt", index / 100), "", 0o666);
+    }
+    tree
+}
+
+fn with_rules(number: usize) -> Tree {
+    let tree = Tree::host();
+    let rules: String = (0..number).map(|index| format!("-w /srv/d{index} -p wa -k k\n")).collect();
+    tree.file("/etc/audit/rules.d/10-many.rules", rules, 0o640);
+    tree
+}
+
+#[test]
+fn certificates_each_with_a_fix() {
+    let _one = ONE.lock();
+    let trees = [0, 200, 2000].map(with_certificates);
+    let [none, some, many] = trees.each_ref().map(|tree| cost(|| whole_run(tree).1));
+    assert_eq!((some.0 - none.0, many.0 - none.0), (200, 2000), "every one is planned");
+    in_proportion("certificates", none.1, some.1, many.1);
+}
+
+#[test]
+fn audit_rules_on_disk() {
+    let _one = ONE.lock();
+    let trees = [0, 200, 2000].map(with_rules);
+    let [none, some, many] = trees.each_ref().map(|tree| cost(|| whole_run(tree).1));
+    assert!(none.0 > 0 && many.0 > 0);
+    in_proportion("audit rules in rules.d", none.1, some.1, many.1);
+}
+
+#[test]
+fn audit_rules_in_the_kernel() {
+    let _one = ONE.lock();
+    let (recorded, _) = whole_run(&Tree::host());
+    let [none, some, many] = [0, 1_000, 10_000].map(|number| {
+        let mut facts = recorded.clone();
+        let rule = |index| our_watch(&format!("/srv/d{index}"), true, "wa".parse().unwrap(), "k");
+        facts.audit.kernel = Fact::Known(KernelAudit { enabled: 1, daemon_pid: 1, rules: (0..number).map(rule).collect() });
+        cost(|| judged(&facts)).1
+    });
+    in_proportion("audit rules in the kernel", none, some, many);
+}
+
+fn system_calls(tree: &Tree) -> usize {
+    let harden = env!("CARGO_BIN_EXE_harden");
+    let root = tree.path().to_str().unwrap();
+    let output = Command::new("strace")
+        .args(["-f", "-c", "-S", "calls", harden, "--root", root, "check", "-b", "cis-l2", "--format", "json"])
+        .output()
+        .expect("strace is needed: apt-get install strace");
+    let text = String::from_utf8_lossy(&output.stderr);
+    let total = text.lines().find(|line| line.trim_end().ends_with(" total")).unwrap_or_else(|| panic!("{text}"));
+    total.split_ascii_whitespace().filter_map(|word| word.parse().ok()).next_back().map_or_else(
+        || panic!("{total}"),
+        |last: usize| {
+            let numbers: Vec<usize> = total.split_ascii_whitespace().filter_map(|word| word.parse().ok()).collect();
+            numbers.into_iter().max().unwrap_or(last)
+        },
+    )
+}
+
+/// Four calls a file at most, and none that grows with what was seen before.
+#[test]
+fn system_calls_follow_the_number_of_files() {
+    let [none, some, many] = [0, 300, 3000].map(|number| system_calls(&with_certificates(number)));
+    assert!(many - none <= 12 * (some - none), "{none} {some} {many}");
+    assert!(many - none <= 3000 * 8, "{none} {many}");
+}
+
+const CLEAR: &str = "\r\u{1b}[K";
+
+/// A person sees what takes long, and nothing of it afterwards; whoever is no terminal sees nothing.
+#[test]
+fn progress_on_a_terminal_only() {
+    let tree = with_certificates(12_000);
+    let root = tree.path().to_str().unwrap();
+    let args = ["--root", root, "check", "-b", "cis-l2", "-q"];
+    let mut session = Session::spawn(common::command(&args)).unwrap();
+    session.set_expect_timeout(Some(Duration::from_secs(120)));
+    let found = session.expect(Eof).unwrap();
+    let shown = String::from_utf8_lossy(found.as_bytes()).into_owned();
+    let (line, rest) = shown.strip_prefix(CLEAR).unwrap_or_else(|| panic!("{shown:.200}")).split_once(CLEAR).unwrap();
+    assert!(line.ends_with('…') && (line.starts_with("looking at ") || line.starts_with("judging by ")), "{line}");
+    let report = rest.rsplit(CLEAR).next().unwrap_or_default();
+    assert!(!report.contains('…') && report.contains("not as wanted"), "{report:.300}");
+    let ran = common::harden(&args).expect(2);
+    assert_eq!(ran.stderr(), "");
+}
