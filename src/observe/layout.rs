@@ -50,7 +50,7 @@ impl Observer<'_> {
         let daemon = &mut self.facts.daemon;
         (daemon.installed, daemon.process) = (Fact::Known(url), Fact::Unknown(elsewhere.clone()));
         daemon.api = match answer.api {
-            Fact::Absent => Fact::Unknown(elsewhere.clone()),
+            Fact::Absent => Fact::Unknown("nobody answers there any more".into()),
             api => api,
         };
         daemon.version = self.host.docker_version.clone().map_or(answer.version, Fact::Known);
