@@ -222,10 +222,11 @@ fn who_does_not_prove_who_it_is_is_not_asked() {
         (
             "tcp://localhost:2376",
             &client,
-            "tcp://localhost:2376: its certificate is for other names than localhost: ".to_owned(),
+            "tcp://localhost:2376: its certificate is for other names than localhost: engine.example, 127.0.0.1, 10.213.76.2"
+                .to_owned(),
         ),
         ("tcp://127.0.0.1:2376", &bare, format!("client certificate, and {dir}/bare/cert.pem is not there")),
-        ("tcp://127.0.0.1:2376", &stranger, "tcp://127.0.0.1:2376: ".to_owned()),
+        ("tcp://127.0.0.1:2376", &stranger, format!("the certificate {dir}/stranger/cert.pem")),
         ("tcp://127.0.0.1:9", &client, "no daemon listens on tcp://127.0.0.1:9 (connection refused)".to_owned()),
         ("tcp://nowhere.invalid", &client, "tcp://nowhere.invalid:2376: its name can't be resolved: ".to_owned()),
     ];

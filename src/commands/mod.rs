@@ -129,7 +129,8 @@ fn open_host(common: &Common) -> Result<Host> {
 
 /// Where the certificates for an engine on the network are, by the variables of Docker's own client; `None` where it is asked without.
 fn certificates(common: &Common) -> Result<Option<PathBuf>> {
-    if !common.docker_host.as_deref().is_some_and(|url| url.starts_with("tcp://")) {
+    let on_network = common.docker_host.as_deref().is_some_and(|url| url.starts_with("tcp://"));
+    if common.root.is_some() || !on_network {
         return Ok(None);
     }
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);

@@ -331,14 +331,17 @@ impl Engine {
     async fn taker(&self) -> Result<Fact<ListenerOwner>, Miss> {
         let connected = self.connect().await?;
         let Some((here, there)) = connected.addresses else { return Ok(Fact::Absent) };
-        let failed = |e: hyper::Error| self.broken("GET /_ping", &e);
+        let failed = |e: hyper::Error| match self.tls() {
+            Some(tls) if tls.explain(&e).is_none() => self.failed(&format!("{}; {}", chain(&e), tls.hint())),
+            _ => self.broken("GET /_ping", &e),
+        };
         let (mut sender, connection) = http1::handshake(TokioIo::new(connected.stream)).await.map_err(failed)?;
         tokio::spawn(connection);
         let request = Request::get("/_ping").header(HOST, "localhost").body(Full::new(Bytes::new()));
         let request = request.map_err(|e| self.failed(&e.to_string()))?;
         // Only what was answered has been taken; until then the connection belongs to nobody.
         let reply = sender.send_request(request).await.map_err(failed)?;
-        if reply.status() == StatusCode::BAD_REQUEST && matches!(&self.endpoint, Endpoint::Tcp(tcp) if tcp.tls().is_none()) {
+        if reply.status() == StatusCode::BAD_REQUEST && self.tls().is_none() {
             let body = Limited::new(reply.into_body(), self.max_body).collect().await;
             let body = body.map(|body| body.to_bytes()).unwrap_or_default();
             if body.windows(SPEAKS_TLS.len()).any(|text| text == SPEAKS_TLS) {
@@ -487,13 +490,14 @@ impl Engine {
 
     /// What ended a request before its answer, in the terms of TLS where it is that.
     fn broken(&self, request: &str, error: &hyper::Error) -> Miss {
-        let tls = match &self.endpoint {
+        let why = self.tls().and_then(|tls| tls.explain(error));
+        self.failed(&why.unwrap_or_else(|| format!("{request}: {}", chain(error))))
+    }
+
+    fn tls(&self) -> Option<&Tls> {
+        match &self.endpoint {
             Endpoint::Tcp(tcp) => tcp.tls(),
             Endpoint::Unix(_) => None,
-        };
-        match tls.and_then(|tls| tls.explain(error)) {
-            Some(why) => self.failed(&why),
-            None => self.failed(&format!("{request}: {}{}", chain(error), tls.map(Tls::hint).unwrap_or_default())),
         }
     }
 

@@ -88,7 +88,7 @@ impl Tls {
         let connector = TlsConnector::from(Arc::clone(&self.config));
         connector.connect(self.name.clone(), stream).await.map_err(|error| match self.explain(&error) {
             Some(why) => why,
-            None => format!("TLS: {error}{}", self.hint()),
+            None => format!("TLS: {error}; {}", self.hint()),
         })
     }
 
@@ -98,7 +98,11 @@ impl Tls {
         Some(match cause(error)? {
             rustls::Error::InvalidCertificate(why) => match why {
                 CertificateError::NotValidForNameContext { presented, .. } => {
-                    let names = if presented.is_empty() { "none".into() } else { presented.join(", ") };
+                    let names = if presented.is_empty() {
+                        "none".into()
+                    } else {
+                        presented.iter().map(|name| bare(name)).collect::<Vec<_>>().join(", ")
+                    };
                     format!("its certificate is for other names than {}: {names}", self.name.to_str())
                 }
                 CertificateError::NotValidForName => format!("its certificate is for other names than {}", self.name.to_str()),
@@ -122,15 +126,21 @@ impl Tls {
         })
     }
 
-    /// What is worth saying of a connection that ends without a word: who asks for a certificate may hang up before that is read.
+    /// What is worth saying of a first connection that ends without a word: who wants another certificate may hang up before that
+    /// is read.
     pub fn hint(&self) -> String {
+        let certificate = self.dir.join("cert.pem");
         match self.shows {
-            true => String::new(),
-            false => {
-                format!("; it may ask for a client certificate, and {} is not there", self.dir.join("cert.pem").display())
-            }
+            true => format!("it may refuse the certificate {}", certificate.display()),
+            false => format!("it may ask for a client certificate, and {} is not there", certificate.display()),
         }
     }
+}
+
+/// A name of a certificate without the words around it: `DnsName("engine.example")`, `IpAddress(127.0.0.1)`.
+fn bare(name: &str) -> &str {
+    let inside = name.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')'));
+    inside.unwrap_or(name).trim_matches('"')
 }
 
 /// The error of rustls in a chain of causes.
