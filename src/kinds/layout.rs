@@ -108,7 +108,7 @@ pub fn settled(control: &Control, facts: &Facts) -> Option<Outcome> {
     let of_the_daemon = matches!(
         control.want,
         Want::Daemon(_) | Want::DaemonConfig(_) | Want::File(_) | Want::Socket(_) | Want::Unit(_) | Want::Watch(_)
-    );
+    ) || matches!(control.want, Want::Host(_)) && control.area == Area::Daemon;
     if !of_the_daemon {
         return None;
     }

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::baseline::control::ContainerProperty as P;
 use crate::fact::{ContainerFacts, ExecFact, Fact, FileKind, KernelFacts, LimitFact, MountFact};
+use crate::formats::argv;
 use crate::formats::size::{self, UNLIMITED};
 use crate::kinds::Context;
 use crate::kinds::container::DEFAULT_CAPABILITIES;
@@ -115,7 +116,7 @@ pub fn look(property: P, container: &ContainerFacts, context: &Context) -> Resul
     let made = &container.made;
     Ok(match property {
         P::User => user(container, context),
-        P::ApparmorProfile => label(container, &container.apparmor_profile, "AppArmorProfile", "unconfined"),
+        P::ApparmorProfile => label(container, apparmor_profile(container), "AppArmorProfile", "unconfined"),
         P::SelinuxLabel => label(container, &container.process_label, "ProcessLabel", ""),
         P::AddedCapabilities => {
             let (all, evidence) = capabilities(container);
@@ -312,6 +313,17 @@ fn label(container: &ContainerFacts, told: &str, field: &str, none: &str) -> See
             let words = if value.is_empty() { "unlabelled" } else { value };
             Seen::plain(value, words, evidence(container, |_| None, Some(inspect)))
         }
+    }
+}
+
+/// The engine notes the profile as it starts a container; of one that was never started, its options tell.
+fn apparmor_profile(container: &ContainerFacts) -> &str {
+    let told = container.apparmor_profile.as_str();
+    match security_option(container, "apparmor") {
+        _ if container.running || !told.is_empty() => told,
+        _ if container.made.privileged => "unconfined",
+        Some(profile) => profile,
+        None => "docker-default",
     }
 }
 
@@ -747,8 +759,7 @@ fn with_both(limit: &str) -> String {
 
 fn seccomp(container: &ContainerFacts, context: &Context) -> Seen {
     let made = &container.made;
-    let profile =
-        made.security_opt.iter().find_map(|option| option.strip_prefix("seccomp=").or_else(|| option.strip_prefix("seccomp:")));
+    let profile = security_option(container, "seccomp");
     let options = context.facts.daemon.api.known().and_then(|api| api.security_options.as_ref());
     let of_daemon = options.map(|options| {
         options.iter().any(|option| option.starts_with("name=seccomp") && !option.contains("profile=unconfined"))
@@ -772,15 +783,17 @@ fn seccomp(container: &ContainerFacts, context: &Context) -> Seen {
     Seen::plain(filtered, if filtered { "filtered" } else { "not filtered" }, evidence(container, line, Some(why)))
 }
 
+/// The value of a security option; the engine takes the last one that is given.
+fn security_option<'c>(container: &'c ContainerFacts, name: &str) -> Option<&'c str> {
+    container.made.security_opt.iter().rev().find_map(|option| option.strip_prefix(name)?.strip_prefix(['=', ':']))
+}
+
 fn no_new_privileges(container: &ContainerFacts, context: &Context) -> Result<Seen, String> {
     let made = &container.made;
-    let explicit = made.security_opt.iter().find_map(|option| {
-        let rest = option.strip_prefix("no-new-privileges")?;
-        match rest.strip_prefix(['=', ':']) {
-            None if rest.is_empty() => Some(true),
-            value => value.map(|value| value == "true"),
-        }
-    });
+    let explicit = match made.security_opt.iter().rfind(|option| *option == "no-new-privileges") {
+        Some(_) => Some(true),
+        None => security_option(container, "no-new-privileges").and_then(argv::parse_bool),
+    };
     let seen = kernel(container).ok().and_then(|kernel| kernel.no_new_privs);
     let set = match (explicit, seen) {
         (Some(false), _) => false,
