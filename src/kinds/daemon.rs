@@ -64,7 +64,15 @@ pub fn judge<'c>(control: &'c Control, want: &'c DaemonWant, context: &Context) 
         }
     }
     let sockets = want.key.iter().filter(|key| key.name == HOSTS).filter_map(|key| judge_socket(control, key, context));
-    want.key.iter().map(|key| judge_key(control, want, key, context)).chain(sockets).collect()
+    let judge = |key| not_known(control, key, context).unwrap_or_else(|| judge_key(control, want, key, context));
+    want.key.iter().map(judge).chain(sockets).collect()
+}
+
+/// What an engine has no key for can't be asked of it.
+fn not_known<'c>(control: &'c Control, key: &KeyWant, context: &Context) -> Option<Verdict<'c>> {
+    let version = context.effective.version.filter(|_| key.where_known)?;
+    let reason = format!("Docker {version} does not know the key {}", key.name);
+    (!daemon_keys::accepted(&key.name, Some(version))).then(|| not_applicable(control, target(key), reason))
 }
 
 /// `fd://` names no address: what docker.socket listens on is as good as an address of dockerd's own.

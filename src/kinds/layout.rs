@@ -3,7 +3,7 @@
 //! Controls are written for root's own dockerd, with the paths that everybody knows. Under another layout each is re-rooted, or it
 //! does not apply, or its fix is left to the user; a path of root's own daemon is never taken for another's.
 
-use crate::baseline::control::{Control, Want};
+use crate::baseline::control::{Area, Control, Want};
 use crate::change::Edit;
 use crate::fact::{Facts, Layout, RootlessFacts};
 use crate::finding::{Outcome, Verdict};

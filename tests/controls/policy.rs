@@ -80,13 +80,7 @@ const CASES: &[Case] = &[
             "Drift tlskey: not set | set | automatic",
         ],
     ),
-    (
-        "daemon-no-tcp-listener",
-        "",
-        "{}",
-        &[],
-        &[r#"Compliant hosts: ["fd://"] | empty except fd://*, unix://*, npipe://*"#],
-    ),
+    ("daemon-no-tcp-listener", "", "{}", &[], &[r#"Compliant hosts: ["fd://"] | empty except fd://*, unix://*, npipe://*"#]),
     // An address without a scheme is one of TCP, and one without a host is localhost's; dockerd 20.10.24 was seen to listen there.
     (
         "daemon-no-tcp-listener",
@@ -253,25 +247,32 @@ const CASES: &[Case] = &[
         &[],
         &[
             "Drift ip: 0.0.0.0 | ${publish_address} | by hand set the variable publish_address in the baseline or with --set publish_address=…",
+            r#"Drift default-network-opts.bridge: not set | with {"com.docker.network.bridge.host_binding_ipv4":"${publish_address}"} | by hand set the variable publish_address in the baseline or with --set publish_address=…"#,
         ],
-    ),
-    (
-        "daemon-default-publish-address",
-        "",
-        "{}",
-        &["publish_address=127.0.0.1"],
-        &["Drift ip: 0.0.0.0 | 127.0.0.1 | automatic"],
     ),
     (
         "daemon-default-publish-address",
         "",
         r#"{"ip": "127.0.0.1"}"#,
         &["publish_address=127.0.0.1"],
-        &["Compliant ip: 127.0.0.1 | 127.0.0.1"],
+        &[
+            "Compliant ip: 127.0.0.1 | 127.0.0.1",
+            r#"Drift default-network-opts.bridge: not set | with {"com.docker.network.bridge.host_binding_ipv4":"127.0.0.1"} | automatic"#,
+        ],
+    ),
+    (
+        "daemon-default-publish-address",
+        "",
+        r#"{"default-network-opts": {"bridge": {"com.docker.network.bridge.host_binding_ipv4": "127.0.0.1", "x": "y"}}}"#,
+        &["publish_address=127.0.0.1"],
+        &[
+            "Drift ip: 0.0.0.0 | 127.0.0.1 | automatic",
+            r#"Compliant default-network-opts.bridge: {"com.docker.network.bridge.host_binding_ipv4":"127.0.0.1","x":"y"} | with {"com.docker.network.bridge.host_binding_ipv4":"127.0.0.1"}"#,
+        ],
     ),
 ];
 
-fn judged(facts: &Facts, control: &str, sets: &[&str]) -> Vec<String> {
+pub fn judged(facts: &Facts, control: &str, sets: &[&str]) -> Vec<String> {
     let sets: Vec<String> = sets.iter().map(|set| (*set).to_owned()).collect();
     let loaded = ["cis-l2", "guide"].map(|name| harden::baseline::load(name, &sets).unwrap_or_else(|error| panic!("{error}")));
     let has = |baseline: &&harden::baseline::Baseline| baseline.controls.iter().any(|one| one.id == control);
@@ -291,7 +292,7 @@ fn judged(facts: &Facts, control: &str, sets: &[&str]) -> Vec<String> {
     assessment.findings.iter().map(told).map(|line| line.trim_end().trim_end_matches(" |").to_owned()).collect()
 }
 
-fn started_with(flags: &str, config: &str) -> Facts {
+pub fn started_with(flags: &str, config: &str) -> Facts {
     let mut facts = green();
     file(&mut facts, CONFIG).content = Some(Content(config.as_bytes().to_vec()));
     if !flags.is_empty() {
@@ -334,6 +335,20 @@ fn a_socket_unit_that_listens_on_tcp() {
     let fine = format!(r#"Compliant docker.socket: ["tcp://2375"] | {wanted}, tcp://2375"#);
     assert_eq!(judged(&facts, "daemon-no-tcp-listener", &[allowed]), [format!("{hosts}, tcp://2375"), fine]);
     assert!(judged(&facts, "daemon-tcp-requires-tlsverify", &[])[0].starts_with("Drift tlsverify: false"));
+}
+
+/// The key came with 24.0; an older engine would not start with it.
+#[test]
+fn an_engine_that_can_not_bind_its_networks_is_not_asked_to() {
+    let mut facts = started_with("", r#"{"ip": "127.0.0.1"}"#);
+    facts.daemon.version = Fact::Known("20.10.24".into());
+    assert_eq!(
+        judged(&facts, "daemon-default-publish-address", &["publish_address=127.0.0.1"]),
+        [
+            "Compliant ip: 127.0.0.1 | 127.0.0.1",
+            "NotApplicable default-network-opts.bridge:  |  |  Docker 20.10.24 does not know the key default-network-opts",
+        ]
+    );
 }
 
 #[test]

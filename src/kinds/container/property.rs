@@ -790,10 +790,10 @@ fn security_option<'c>(container: &'c ContainerFacts, name: &str) -> Option<&'c 
 
 fn no_new_privileges(container: &ContainerFacts, context: &Context) -> Result<Seen, String> {
     let made = &container.made;
-    let explicit = match made.security_opt.iter().rfind(|option| *option == "no-new-privileges") {
-        Some(_) => Some(true),
-        None => security_option(container, "no-new-privileges").and_then(argv::parse_bool),
-    };
+    let explicit = made.security_opt.iter().rev().find_map(|option| match option.strip_prefix("no-new-privileges")? {
+        "" => Some(true),
+        value => value.strip_prefix(['=', ':']).map(|value| argv::parse_bool(value) == Some(true)),
+    });
     let seen = kernel(container).ok().and_then(|kernel| kernel.no_new_privs);
     let set = match (explicit, seen) {
         (Some(false), _) => false,
