@@ -251,6 +251,8 @@ pub enum DaemonCondition {
     NoDefaultBridge,
     /// The engine listens on no TCP address but loopback.
     NoRemoteTcp,
+    /// dockerd runs without root's rights.
+    Rootless,
 }
 
 /// What must be there before a key may be written.

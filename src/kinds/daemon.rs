@@ -484,6 +484,12 @@ fn holds(condition: DaemonCondition, context: &Context) -> Result<Option<String>
             }
             remote_listeners(context).is_empty().then(|| "the engine listens on no TCP address but loopback".into())
         }
+        DaemonCondition::Rootless => {
+            let options = facts.daemon.api.known().and_then(|api| api.security_options.as_ref());
+            let told = options.is_some_and(|options| options.iter().any(|option| option == "name=rootless"));
+            let rootless = told || layout::owner(facts).is_some();
+            rootless.then(|| "dockerd is rootless, and root in its containers is its user".into())
+        }
         DaemonCondition::NoDefaultBridge => {
             text("bridge").filter(|bridge| bridge == "none").map(|_| "dockerd has no default bridge (bridge: none)".into())
         }
