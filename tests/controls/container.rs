@@ -1455,6 +1455,25 @@ fn a_container_that_never_started_will_have_its_profile() {
     assert_eq!(judged("container-apparmor-profile", running), [Status::Drift]);
 }
 
+/// What is a secret's name, and what only looks like one, is the policy's to say: for images, services and containers alike.
+#[test]
+fn names_of_secrets_are_the_policys() {
+    let sets = [r#"image.secret_patterns=["*pin*", "*TOKEN*"]"#, r#"image.secret_ignore=["*-parallelism"]"#].map(String::from);
+    let baseline = harden::baseline::load("guide", &sets).unwrap_or_else(|error| panic!("{error}"));
+    let limits = harden::assess::Limits { max_risk: harden::baseline::control::Risk::Safe, wanted: &|_, _| true };
+    for (name, expected) in [
+        ("card-PIN", Status::Drift),
+        ("API_TOKEN", Status::Drift),
+        ("TOKENIZERS_PARALLELISM", Status::Compliant),
+        ("DB_PASSWORD", Status::Compliant),
+    ] {
+        let mut facts = live::green();
+        web(&mut facts).env.push(variable(name, false));
+        let assessment = harden::assess::assess(&baseline, &facts, &limits).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(status_of(&assessment, "container-no-secret-env"), [expected], "{name}");
+    }
+}
+
 /// Who has what holds the data root has the data root.
 #[test]
 fn what_holds_the_data_root_is_as_sensitive() {

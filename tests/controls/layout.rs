@@ -235,7 +235,9 @@ fn a_rootless_daemon_needs_no_group_and_no_remapping() {
     crate::live::edit(&mut facts, "/etc/group", "app:x:1000:", "app:x:1000:bob");
     assert_eq!(
         told(&facts, &["host-docker-group-members"]),
-        ["host-docker-group-members NotApplicable docker | the socket of a rootless dockerd is its user's own, and nobody is root by it"]
+        [
+            "host-docker-group-members NotApplicable docker | the socket of a rootless dockerd is its user's own, and nobody is root by it"
+        ]
     );
     let found = crate::policy::judged(&facts, "daemon-userns-remap", &[]);
     assert!(found.len() == 1 && found[0].starts_with("Compliant "), "{found:?}");

@@ -196,6 +196,11 @@ fn expectation(want: &ContainerWant, context: &Context) -> Expect {
                 names.iter_mut().for_each(|name| *name = inspect::capability(name));
             }
         }
+        ContainerProperty::Environment => {
+            for patterns in [&mut expect.excludes, &mut expect.except].into_iter().flatten() {
+                patterns.iter_mut().for_each(|pattern| *pattern = property::variable_name(pattern));
+            }
+        }
         ContainerProperty::Devices => {
             expect.except =
                 expect.except.map(|devices| devices.iter().flat_map(|device| property::device_and_less(device)).collect());

@@ -878,18 +878,20 @@ fn masked_paths(container: &ContainerFacts) -> Seen {
     seen
 }
 
+/// A variable's name as names are compared: in any case, with `-` like `_`.
+pub fn variable_name(name: &str) -> String {
+    name.to_ascii_uppercase().replace('-', "_")
+}
+
 fn environment(container: &ContainerFacts) -> Seen {
+    let url = |name: &str| format!("{}:URL_WITH_PASSWORD", variable_name(name));
     let words = container.env.iter().map(|variable| match variable.url_with_password {
-        true => (
-            format!("{}:URL_WITH_PASSWORD", variable.name.to_ascii_uppercase()),
-            format!("{} (an address with a password)", variable.name),
-        ),
-        false => (variable.name.to_ascii_uppercase(), variable.name.clone()),
+        true => (url(&variable.name), format!("{} (an address with a password)", variable.name)),
+        false => (variable_name(&variable.name), variable.name.clone()),
     });
-    let advised = container
-        .env
-        .iter()
-        .map(|variable| (format!("{}:URL_WITH_PASSWORD", variable.name.to_ascii_uppercase()), variable.name.clone()));
+    let advised = container.env.iter().flat_map(|variable| {
+        [(url(&variable.name), variable.name.clone()), (variable_name(&variable.name), variable.name.clone())]
+    });
     let advised = advised.collect();
     Seen { advised, ..Seen::list(words.collect(), vec!["inspect Config.Env, values not kept".into()]) }
 }
