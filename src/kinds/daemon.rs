@@ -8,17 +8,15 @@ use crate::fact::{ApiFacts, Fact, Facts};
 use crate::finding::{Outcome, Verdict};
 use crate::formats::daemon_json::{self, Document, Op};
 use crate::formats::{daemon_keys, mask};
-use crate::kinds::effective::{ConfigFile, Origin, SERVICE, SOCKET, Setting};
+use crate::kinds::effective::{ConfigFile, Origin, SERVICE, Setting};
 use crate::kinds::supervisor::Supervisor;
-use crate::kinds::{Context, docker_missing, flags, layout, not_applicable, prerequisites, unit, unknown, verdict};
+use crate::kinds::{Context, docker_missing, flags, layout, listens, not_applicable, prerequisites, unknown, verdict};
 use crate::observe::Observer;
 
 /// The engine's note of being part of a swarm, beneath its data root.
 pub const SWARM_STATE: &str = "swarm/docker-state.json";
 /// The key that makes containers outlive dockerd.
 const LIVE_RESTORE: &str = "live-restore";
-/// The key of what dockerd listens on.
-const HOSTS: &str = "hosts";
 /// What is in force where the engine shows no seccomp profile at all.
 const NO_SECCOMP: &str = "no seccomp";
 
@@ -63,7 +61,8 @@ pub fn judge<'c>(control: &'c Control, want: &'c DaemonWant, context: &Context) 
             Err(why) => return vec![unknown(control, target, why)],
         }
     }
-    let sockets = want.key.iter().filter(|key| key.name == HOSTS).filter_map(|key| judge_socket(control, key, context));
+    let sockets =
+        want.key.iter().filter(|key| key.name == listens::HOSTS).filter_map(|key| listens::judge_socket(control, key, context));
     let judge = |key| not_known(control, key, context).unwrap_or_else(|| judge_key(control, want, key, context));
     want.key.iter().map(judge).chain(sockets).collect()
 }
@@ -73,24 +72,6 @@ fn not_known<'c>(control: &'c Control, key: &KeyWant, context: &Context) -> Opti
     let version = context.effective.version.filter(|_| key.where_known)?;
     let reason = format!("Docker {version} does not know the key {}", key.name);
     (!daemon_keys::accepted(&key.name, Some(version))).then(|| not_applicable(control, target(key), reason))
-}
-
-/// `fd://` names no address: what docker.socket listens on is as good as an address of dockerd's own.
-fn judge_socket<'c>(control: &'c Control, key: &KeyWant, context: &Context) -> Option<Verdict<'c>> {
-    let listens = of_socket(context);
-    let addresses: Vec<Value> = listens.iter().map(|(address, _)| format!("tcp://{address}").into()).collect();
-    let all = Value::Array(addresses);
-    let offending = key.expect.offending(&all);
-    let outcome = match offending.is_empty() {
-        true => Outcome::Compliant { note: None },
-        false => Outcome::Manual(format!(
-            "take that ListenStream= away, then `systemctl daemon-reload` and `systemctl restart {SOCKET}`, which stops docker for a moment"
-        )),
-    };
-    let shown = if offending.is_empty() { crate::expect::plain(&all) } else { offending.join(", ") };
-    let mut verdict = verdict(control, SOCKET, outcome, shown, key.expect.to_string());
-    verdict.evidence = listens.iter().map(|(address, place)| format!("{place}: ListenStream={address}")).collect();
-    (!listens.is_empty()).then_some(verdict)
 }
 
 fn target(key: &KeyWant) -> String {
@@ -482,7 +463,7 @@ fn holds(condition: DaemonCondition, context: &Context) -> Result<Option<String>
             if let Some(why) = context.effective.uncertain("hosts", facts) {
                 return Err(why);
             }
-            remote_listeners(context).is_empty().then(|| "the engine listens on no TCP address but loopback".into())
+            listens::beyond_this_host(context).is_empty().then(|| "the engine listens on no TCP address but loopback".into())
         }
         DaemonCondition::Rootless => {
             let options = facts.daemon.api.known().and_then(|api| api.security_options.as_ref());
@@ -494,47 +475,6 @@ fn holds(condition: DaemonCondition, context: &Context) -> Result<Option<String>
             text("bridge").filter(|bridge| bridge == "none").map(|_| "dockerd has no default bridge (bridge: none)".into())
         }
     })
-}
-
-/// The TCP addresses that the engine listens on, loopback left out: of `hosts`, and of docker.socket where systemd listens.
-pub(crate) fn remote_listeners(context: &Context) -> Vec<String> {
-    let hosts = match context.effective.configured("hosts") {
-        Some(Value::Array(hosts)) => hosts.iter().filter_map(|host| host.as_str().map(str::to_owned)).collect(),
-        _ => Vec::new(),
-    };
-    let mut found: Vec<String> = hosts.iter().filter_map(|host| tcp_address(host)).map(str::to_owned).collect();
-    found.extend(of_socket(context).into_iter().map(|(address, _)| address));
-    found.retain(|address| !is_loopback(address));
-    found
-}
-
-/// What docker.socket listens on beside unix sockets where dockerd takes its sockets from systemd, with the place that says so.
-fn of_socket(context: &Context) -> Vec<(String, String)> {
-    if !context.effective.socket_activated() {
-        return Vec::new();
-    }
-    let socket = unit::merged(context.facts, SOCKET);
-    let listens = socket.list("Socket", "ListenStream");
-    let network = listens.iter().filter(|(value, _)| !value.starts_with(['/', '%', '@']));
-    network.map(|(value, place)| ((*value).to_owned(), place.to_string())).collect()
-}
-
-/// The address of a TCP endpoint. One without a scheme is one of TCP; dockerd and docker read it so.
-pub(crate) fn tcp_address(host: &str) -> Option<&str> {
-    match host.split_once("://") {
-        Some(("tcp" | "http" | "https", address)) => Some(address),
-        Some(_) => None,
-        None => Some(host).filter(|address| !address.is_empty()),
-    }
-}
-
-/// Whether an address is reached from this host alone; one that names no host is.
-pub(crate) fn is_loopback(address: &str) -> bool {
-    let host = match address.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((host, _)) => host,
-        None => address.split([':', '/']).next().unwrap_or_default(),
-    };
-    host.is_empty() || host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// Trap: a reload accepts live-restore on a node of a swarm, and only the next start fails.

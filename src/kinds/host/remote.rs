@@ -6,8 +6,7 @@ use serde_json::Value;
 use super::{Reading, Seen, list};
 use crate::fact::{Fact, Facts};
 use crate::formats::mask;
-use crate::kinds::Context;
-use crate::kinds::daemon;
+use crate::kinds::{Context, listens};
 use crate::observe::Observer;
 
 /// Where `docker context create` writes, one file a context.
@@ -61,7 +60,7 @@ pub fn listeners(context: &Context) -> Seen {
     if let Some(why) = context.effective.uncertain("hosts", context.facts) {
         return Seen::Unknown(target, why);
     }
-    let found: Vec<String> = daemon::remote_listeners(context).iter().map(|address| format!("tcp://{address}")).collect();
+    let found: Vec<String> = listens::beyond_this_host(context).iter().map(|address| format!("tcp://{address}")).collect();
     let shown = if found.is_empty() { "no address beyond this host".into() } else { found.join(", ") };
     Seen::of(Reading { target, value: list(&found), shown, ..Reading::default() })
 }
@@ -119,10 +118,10 @@ fn stored(path: &str, facts: &Facts) -> Option<Seen> {
 fn transport(endpoint: &Endpoint, certificates: bool) -> &'static str {
     let host = endpoint.host.as_str();
     let scheme = host.split_once("://").map_or("", |(scheme, _)| scheme);
-    match daemon::tcp_address(host) {
+    match listens::tcp_address(host) {
         None if scheme == "ssh" => "over SSH",
         None if ["unix", "npipe", "fd", ""].contains(&scheme) => "on this host",
-        Some(address) if daemon::is_loopback(address) => "on this host",
+        Some(address) if listens::is_loopback(address) => "on this host",
         _ if endpoint.skip_verify => "TLS that believes whoever answers",
         _ if certificates || scheme == "https" => "TLS",
         _ => "unprotected",
