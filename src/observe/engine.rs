@@ -17,7 +17,8 @@ impl Observer<'_> {
         if self.facts.containers == Fact::default() {
             let daemon = &self.facts.daemon;
             self.facts.containers = match (&daemon.process, &daemon.api) {
-                (Fact::Absent, _) => Fact::Absent,
+                // Docker Desktop's runs in a machine of its own, and answers here.
+                (Fact::Absent, api) if api.known().is_none() => Fact::Absent,
                 (_, Fact::Unknown(why)) if kinds::layout::remote(&self.facts).is_some() => Fact::Unknown(why.clone()),
                 (process, _) => self.host.containers(process),
             };
