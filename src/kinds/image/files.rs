@@ -1,0 +1,93 @@
+//! The files in images: setuid bits, and users.
+
+use glob::Pattern;
+
+use super::api::Standing;
+use super::made;
+use crate::baseline::control::{ImageRule, ImageWant};
+use crate::fact::{Fact, ImageFacts, ImageFiles};
+use crate::formats::accounts::lets_in;
+use crate::host::layers::OVERLAY2;
+
+/// How many files or users of one image are named.
+const MOST: usize = 5;
+/// From here on numbers are of people, not of the system.
+const FIRST_USER: u32 = 1000;
+const CONTAINER: &str = "c=$(docker create IMAGE x) && docker export $c";
+const LIST_SETUID: &str = "| tar -tv | grep -E '^-(..s|.....s)'; docker rm $c";
+const SHOW_PASSWD: &str = "| tar -xO etc/passwd; docker rm $c";
+
+/// Whether a rule is judged from the files in images.
+pub(super) fn needs(rule: ImageRule) -> bool {
+    matches!(rule, ImageRule::NoSetuid | ImageRule::NoExtraUsers)
+}
+
+/// Why an image's layers are not what harden reads; `None` where they are.
+pub fn unlike_layers(image: &ImageFacts) -> Option<String> {
+    match image.driver.as_str() {
+        OVERLAY2 if image.layer_dirs.len() == image.layers.len() => None,
+        OVERLAY2 => Some(format!("the engine names {} directories for {} layers", image.layer_dirs.len(), image.layers.len())),
+        "" | "overlayfs" => Some("containerd keeps the layers of images, in a way that harden does not read".into()),
+        driver => Some(format!("harden does not read layers of the storage driver {driver}")),
+    }
+}
+
+/// What shows the same without running anything of the image, where harden can't look.
+pub(super) fn by_hand(rule: ImageRule, why: &str) -> String {
+    let rest = if rule == ImageRule::NoSetuid { LIST_SETUID } else { SHOW_PASSWD };
+    format!("{why}; without running the image: {CONTAINER} {rest}")
+}
+
+/// How one image stands; an error says why nobody looked into it.
+pub(super) fn judge(want: &ImageWant, image: &ImageFacts) -> Result<Standing, String> {
+    let files = match &image.files {
+        Fact::Known(files) => files,
+        Fact::Unknown(why) => return Err(why.clone()),
+        Fact::Absent => return Err("not looked at".into()),
+    };
+    match want.rule {
+        ImageRule::NoSetuid => setuid(want, files),
+        _ => users(want, files),
+    }
+}
+
+fn setuid(want: &ImageWant, files: &ImageFiles) -> Result<Standing, String> {
+    const DESIRED: &str = "no setuid or setgid file but those of image.setuid_allow";
+    let patterns: Vec<Pattern> = want.allow.iter().filter_map(|pattern| Pattern::new(pattern).ok()).collect();
+    let chosen = |path: &str| patterns.iter().any(|pattern| pattern.matches(path));
+    let strange = files.setuid.iter().filter(|file| !chosen(&file.path));
+    let strange: Vec<String> = strange.map(|file| format!("{} {:04o}", file.path, file.mode)).collect();
+    if !strange.is_empty() {
+        return Ok(Standing::drift(
+            made::some_of(&strange, MOST, ", "),
+            DESIRED,
+            "RUN find / -xdev -perm /6000 -type f -exec chmod a-s {} + before USER, or list those that it needs in image.setuid_allow; then \
+             build the image anew",
+        ));
+    }
+    match (&files.doubt, files.setuid.len()) {
+        (Some(why), _) => Err(why.clone()),
+        (None, 0) => Ok(Standing::good("no setuid or setgid file", DESIRED)),
+        (None, chosen) => Ok(Standing::good(format!("{chosen} of image.setuid_allow"), DESIRED)),
+    }
+}
+
+fn users(want: &ImageWant, files: &ImageFiles) -> Result<Standing, String> {
+    const DESIRED: &str = "no user from 1000 up with a login shell but those of image.allowed_users";
+    let users = match &files.users {
+        Fact::Known(users) => users,
+        Fact::Absent => return Ok(Standing::good("no /etc/passwd", DESIRED)),
+        Fact::Unknown(why) => return Err(why.clone()),
+    };
+    let strange = users.iter().filter(|user| user.uid >= FIRST_USER && lets_in(&user.shell) && !want.allow.contains(&user.name));
+    let shell = |shell: &str| if shell.is_empty() { "/bin/sh".to_owned() } else { shell.to_owned() };
+    let strange: Vec<String> = strange.map(|user| format!("{} ({}, {})", user.name, user.uid, shell(&user.shell))).collect();
+    Ok(match strange.is_empty() {
+        true => Standing::good("no such user", DESIRED),
+        false => Standing::drift(
+            made::some_of(&strange, MOST, ", "),
+            DESIRED,
+            "RUN userdel NAME, or give the user /sbin/nologin as its shell, or add it to image.allowed_users; then build the image anew",
+        ),
+    })
+}
