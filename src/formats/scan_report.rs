@@ -49,7 +49,8 @@ fn cosign(content: &[u8]) -> Result<ScanFacts, String> {
     let mut scan = ScanFacts { scanner: COSIGN.into(), of: ScanOf::Signatures, ..ScanFacts::default() };
     for list in serde_json::Deserializer::from_slice(content).into_iter::<Vec<Claim>>() {
         let claims = list.map_err(|error| at_line(&error))?.into_iter().map(|claim| claim.critical);
-        for critical in claims.filter(|critical| critical.kind.contains(COSIGN) && critical.image.digest.starts_with("sha256:")) {
+        for critical in claims.filter(|critical| critical.kind.contains(COSIGN) && critical.image.digest.starts_with("sha256:"))
+        {
             scan.images.push(format!("{}@{}", critical.identity.docker_reference, critical.image.digest));
         }
     }

@@ -21,12 +21,14 @@ use crate::fact::{Fact, FileKind, ImageFiles, ImageUser, SetuidFile};
 
 /// The driver whose layers are read.
 pub const OVERLAY2: &str = "overlay2";
-/// Directories in each other. No path through more of them fits the kernel's limit, but for names of a few letters.
+/// Directories in each other; each takes a descriptor while those below it are looked at.
 const MOST_LEVELS: usize = 256;
+/// The longest path, in bytes, by which anything can be opened.
+const MOST_PATH: usize = 4096;
 /// Names in one layer.
-const MOST_ENTRIES: usize = 10_000_000;
-/// Setuid files of one layer; a whole distribution has some twenty.
-const MOST_SETUID: usize = 1000;
+const MOST_ENTRIES: usize = 5_000_000;
+/// Setuid files of one layer, and of one image; a whole distribution has some twenty.
+const MOST_SETUID: usize = 250;
 /// In bytes.
 const MOST_PASSWD: usize = 1 << 20;
 const PASSWD: &[u8] = b"etc/passwd";
@@ -54,7 +56,7 @@ struct Limits {
 /// What one layer has.
 #[derive(Debug)]
 struct Layer {
-    setuid: Vec<Found>,
+    setuid: Vec<Rc<Found>>,
     passwd: Passwd,
     doubt: Option<String>,
 }
@@ -81,7 +83,7 @@ enum Passwd {
 /// A stack of layers as one.
 #[derive(Debug)]
 struct View {
-    setuid: Vec<Found>,
+    setuid: Vec<Rc<Found>>,
     passwd: Passwd,
     doubt: Option<String>,
 }
@@ -167,6 +169,10 @@ impl Layers {
             }
         }
         setuid.sort_unstable();
+        if setuid.len() > self.limits.setuid {
+            setuid.truncate(self.limits.setuid);
+            doubt = doubt.or(Some(too_many(self.limits.setuid)));
+        }
         let passwd = if layer.passwd == Passwd::Shows { below.passwd.clone() } else { layer.passwd.clone() };
         Ok(View { setuid, passwd, doubt })
     }
@@ -200,6 +206,10 @@ fn cannot(doing: &str, path: &[u8], errno: Errno) -> String {
     format!("cannot {doing} {} in a layer: {errno}", shown(path))
 }
 
+fn too_many(most: usize) -> String {
+    format!("it has more than {most} files with the setuid or setgid bit")
+}
+
 /// Looks at everything in a layer.
 fn look(top: Handle, limits: Limits) -> Layer {
     let passwd = passwd(&top).unwrap_or_else(|errno| Passwd::Unclear(cannot("read", PASSWD, errno)));
@@ -212,7 +222,7 @@ fn look(top: Handle, limits: Limits) -> Layer {
 struct Walk {
     limits: Limits,
     entries: usize,
-    setuid: Vec<Found>,
+    setuid: Vec<Rc<Found>>,
     /// The first reason why there may be more.
     doubt: Option<String>,
     buffer: Vec<u8>,
@@ -241,7 +251,7 @@ impl Walk {
             join(&mut path, &name);
             match opened {
                 _ if self.entries > self.limits.entries => return,
-                Ok(_) if levels.len() >= MOST_LEVELS => {
+                Ok(_) if levels.len() >= MOST_LEVELS || path.len() > MOST_PATH => {
                     self.doubt(|| "a layer has more directories in each other than harden follows".into());
                 }
                 Ok(dir) => {
@@ -304,11 +314,11 @@ impl Walk {
     fn found(&mut self, path: &[u8], name: &CStr, mode: u32) {
         if self.setuid.len() == self.limits.setuid {
             let most = self.limits.setuid;
-            return self.doubt(|| format!("a layer has more than {most} files with the setuid or setgid bit"));
+            return self.doubt(|| too_many(most));
         }
         let mut path = path.to_vec();
         join(&mut path, name);
-        self.setuid.push(Found { path, mode });
+        self.setuid.push(Rc::new(Found { path, mode }));
     }
 
     fn doubt(&mut self, why: impl FnOnce() -> String) {
@@ -376,7 +386,9 @@ fn passwd(top: &Handle) -> nix::Result<Passwd> {
     };
     match kind_of(stat.st_mode) {
         FileKind::File if last => {}
-        FileKind::Symlink => return Ok(Passwd::Unclear("/etc/passwd is reached by a symbolic link, which harden does not follow".into())),
+        FileKind::Symlink => {
+            return Ok(Passwd::Unclear("/etc/passwd is reached by a symbolic link, which harden does not follow".into()));
+        }
         _ => return Ok(Passwd::Gone),
     }
     // What was a regular file a moment ago: opening anything else would neither block nor wake a device.

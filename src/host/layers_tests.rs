@@ -137,7 +137,8 @@ fn other_names_of_a_file_count() {
 
 #[test]
 fn users_of_the_uppermost_passwd() {
-    const BASE: &str = "root:x:0:0:root:/root:/bin/sh\n# a comment\n+nis::::::\nbad line\nann:x:1000:1000::/home/ann:/bin/bash\n";
+    const BASE: &str =
+        "root:x:0:0:root:/root:/bin/sh\n# a comment\n+nis::::::\nbad line\nann:x:1000:1000::/home/ann:/bin/bash\n";
     type Change = for<'s> fn(&'s Stack) -> &'s Stack;
     let cases: [(&str, Change, Fact<Vec<ImageUser>>); 9] = [
         ("alone", |stack| stack, Fact::Known(vec![user("root", 0, "/bin/sh"), user("ann", 1000, "/bin/bash")])),
@@ -207,14 +208,17 @@ fn what_is_beyond_a_limit_is_said() {
     let stack = Stack::new(&["a"]);
     stack.file("a", "/z/su", 0o4755);
     // Deeper than any path can name at once.
-    let mut dir = directory(&nix::fcntl::open(&stack.scratch.at("/d/overlay2/a/diff"), DIRECTORY, Mode::empty()).unwrap(), ".").unwrap();
+    let mut dir =
+        directory(nix::fcntl::open(&stack.scratch.at("/d/overlay2/a/diff"), DIRECTORY, Mode::empty()).unwrap(), ".").unwrap();
     for _ in 0..10_000 {
         nix::sys::stat::mkdirat(&dir, "d", Mode::S_IRWXU).unwrap();
         dir = directory(&dir, "d").unwrap();
     }
     let files = stack.files();
     // The standard library would need as many descriptors.
-    assert!(std::process::Command::new("rm").arg("-r").arg(stack.scratch.at("/d/overlay2/a/diff/d")).status().unwrap().success());
+    assert!(
+        std::process::Command::new("rm").arg("-r").arg(stack.scratch.at("/d/overlay2/a/diff/d")).status().unwrap().success()
+    );
     assert_eq!(files.setuid.len(), 1, "what is not so deep is found all the same");
     assert_eq!(files.doubt.as_deref(), Some("a layer has more directories in each other than harden follows"));
 
@@ -228,8 +232,19 @@ fn what_is_beyond_a_limit_is_said() {
         (files.setuid.len(), files.doubt)
     };
     assert_eq!(limited(5, 5), (5, None));
-    assert_eq!(limited(5, 3), (3, Some("a layer has more than 3 files with the setuid or setgid bit".into())));
+    assert_eq!(limited(5, 3), (3, Some("it has more than 3 files with the setuid or setgid bit".into())));
+    stack.file("b", "/other", 0o4755);
+    assert_eq!(limited(5, 5), (5, Some("it has more than 5 files with the setuid or setgid bit".into())));
     assert_eq!(limited(4, 5).1.as_deref(), Some("a layer has more than 4 files"));
+
+    let stack = Stack::new(&["a"]);
+    stack.scratch.dir(&Stack::in_layer("a", &format!("/{}", "x".repeat(250)).repeat(15)), 0o755);
+    let deep = stack.scratch.at(&Stack::in_layer("a", &format!("/{}", "x".repeat(250)).repeat(15)));
+    let deep = nix::fcntl::open(&deep, DIRECTORY, Mode::empty()).unwrap();
+    nix::sys::stat::mkdirat(&deep, "y".repeat(250).as_str(), Mode::S_IRWXU).unwrap();
+    let deep = directory(deep, "y".repeat(250).as_str()).unwrap();
+    nix::sys::stat::mkdirat(&deep, "z".repeat(250).as_str(), Mode::S_IRWXU).unwrap();
+    assert_eq!(stack.files().doubt.as_deref(), Some("a layer has more directories in each other than harden follows"));
 
     let stack = Stack::new(&["a", "b"]);
     stack.file("b", "/new/su", 0o755);
@@ -322,7 +337,10 @@ fn mounted(stack: &Stack) -> Vec<String> {
         ["c", "b", "a"].map(|name| stack.scratch.at(&Stack::in_layer(name, "")).display().to_string()).into();
     let at = stack.scratch.dir("/mnt", 0o755).at("/mnt").display().to_string();
     let script = "mount -t overlay overlay -o \"lowerdir=$1\" \"$2\" && cd \"$2\" && find . -xdev -type f -perm /6000 -printf '/%P %m\\n'";
-    let output = std::process::Command::new("unshare").args(["--mount", "sh", "-c", script, "sh", &lower.join(":"), &at]).output().unwrap();
+    let output = std::process::Command::new("unshare")
+        .args(["--mount", "sh", "-c", script, "sh", &lower.join(":"), &at])
+        .output()
+        .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let mut found: Vec<String> = String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect();
     found.sort();

@@ -1,8 +1,10 @@
 //! What the engine runs and holds: containers, images and what scanners said of them, the swarm.
 
+use std::collections::BTreeSet;
+
 use super::Observer;
 use crate::baseline::Baseline;
-use crate::fact::{ContainerFacts, Fact, Layout, SwarmFacts};
+use crate::fact::{ContainerFacts, Fact, SwarmFacts};
 use crate::formats::scan_report;
 use crate::host::docker;
 use crate::host::fs::Want as Look;
@@ -122,37 +124,28 @@ impl Observer<'_> {
 
     /// The files in images, where their layers are directories of this host.
     fn files_of_images(&mut self) {
-        let elsewhere = self.layers_elsewhere();
+        let mut images = match std::mem::take(&mut self.facts.images) {
+            Fact::Known(images) => images,
+            other => {
+                self.facts.images = other;
+                return;
+            }
+        };
         let (effective, facts) = self.effective();
         let data_root = effective.data_root(facts);
-        let Fact::Known(images) = &mut self.facts.images else { return };
-        let mut dirs: Vec<&String> = images.iter().flat_map(|image| &image.layer_dirs).collect();
-        dirs.sort();
-        dirs.dedup();
+        let dirs: BTreeSet<&String> = images.iter().flat_map(|image| &image.layer_dirs).collect();
         progress::stage(format!("looking into {} of images", progress::many(dirs.len(), "layer")));
         let mut layers = None;
         for image in images.iter_mut().filter(|image| image.unread.is_none()) {
-            let why = elsewhere.clone().or_else(|| kinds::image::unlike_layers(image));
-            image.files = match why {
+            image.files = match kinds::image::layers_unseen(&self.facts, image) {
                 Some(why) => Fact::Unknown(why),
                 None => layers.get_or_insert_with(|| Layers::of(&self.host.root, &data_root)).files(&image.layer_dirs),
             };
         }
+        self.facts.images = Fact::Known(images);
     }
 
-    /// Why the engine's layers are not to be seen here.
-    fn layers_elsewhere(&self) -> Option<String> {
-        let why = match &self.facts.daemon.layout.kind {
-            Layout::Rootless(_) => "a rootless dockerd marks deleted files in another way than harden reads",
-            Layout::Desktop => "Docker Desktop has its layers in a virtual machine",
-            _ if !self.facts.host.privileged => "only root may look into the layers of images; run harden as root",
-            _ if self.facts.daemon.process.known().is_none() => "no dockerd is seen to run here, so its layers are elsewhere",
-            _ => return None,
-        };
-        Some(why.to_owned())
-    }
-
-    /// A scanner's report; it is not kept, only what it says of images.
+    /// What another program reported of images; it is not kept, only what it says of images.
     pub fn scan(&mut self, path: &str) {
         if self.facts.scans.contains_key(path) {
             return;

@@ -299,7 +299,10 @@ mod tests {
             [(RECORDED, Some(1_795_335_403), 0, "overlay2", &LAYERS[..]), (WRITTEN, None, 1, "", &[])]
         {
             let image = read(&serde_json::from_str(body).unwrap()).unwrap();
-            assert_eq!((image.driver.as_str(), image.layer_dirs.as_slice()), (driver, &dirs.iter().map(|dir| format!("/var/lib/docker/overlay2/{dir}/diff")).collect::<Vec<_>>()[..]));
+            assert_eq!(
+                (image.driver.as_str(), image.layer_dirs.as_slice()),
+                (driver, &dirs.iter().map(|dir| format!("/var/lib/docker/overlay2/{dir}/diff")).collect::<Vec<_>>()[..])
+            );
             assert_eq!(image.names, ["bad:1"]);
             assert_eq!((image.created, image.digests.len(), image.size), (created, digests, 1_982_270));
             assert_eq!((image.user.as_str(), image.healthcheck, image.labels.len()), ("", false, 0));

@@ -44,7 +44,7 @@ pub fn asked(baseline: &Baseline) -> Option<AskedOfImages> {
     (!wants.is_empty()).then(|| AskedOfImages { history, files, secret_names: names.collect() })
 }
 
-pub use files::unlike_layers;
+pub use files::layers_unseen;
 
 /// Verdicts of one control.
 pub fn judge<'c>(control: &'c Control, want: &ImageWant, context: &Context) -> Vec<Verdict<'c>> {

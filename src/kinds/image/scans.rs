@@ -6,8 +6,8 @@ use super::api::{Standing, given};
 use super::made::some_of;
 use crate::baseline::control::{ImageRule, ImageWant, Place, ScanSeverity};
 use crate::fact::{Fact, Facts, ImageFacts, ScanFacts, ScanOf};
-use crate::formats::scan_report::COSIGN;
 use crate::formats::dockerfile::ImageName;
+use crate::formats::scan_report::COSIGN;
 use crate::observe::Observer;
 
 const DAY: i64 = 86_400;
@@ -72,10 +72,12 @@ pub(super) fn signed(want: &ImageWant, image: &ImageFacts, facts: &Facts) -> Sta
         return Standing::nothing("");
     }
     let verifiers = want.look_for.join(", ");
+    let days = given(&want.at_most).map_or(String::new(), |days| format!(" in the last {days} days"));
+    let desired = format!("verified by {verifiers}{days}");
     let Some(digest) = image.digests.first() else {
         return Standing::drift(
             "no digest of a registry, so no signature can be there",
-            format!("verified by {verifiers}"),
+            desired,
             "push it to a registry, sign it there, and pull it from there",
         );
     };
@@ -88,8 +90,6 @@ pub(super) fn signed(want: &ImageWant, image: &ImageFacts, facts: &Facts) -> Sta
     if want.reports.is_empty() {
         return Standing::unknown(format!("harden verifies no signatures itself, and sees no result of {verifiers}: {verify}"));
     }
-    let days = given(&want.at_most).map_or(String::new(), |days| format!(" in the last {days} days"));
-    let desired = format!("verified by {verifiers}{days}");
     let (results, doubt) = reported(want, ScanOf::Signatures, image, facts);
     let now = jiff::Timestamp::now().as_second();
     let limit = given(&want.at_most).map_or(i64::MAX, |days| i64::try_from(*days).unwrap_or(i64::MAX));
