@@ -14,7 +14,7 @@ use crate::finding::{Outcome, Verdict};
 use crate::formats::size;
 use crate::host::docker::inspect;
 use crate::kinds::describe::Description;
-use crate::kinds::{Context, docker_missing, not_applicable, unknown, verdict};
+use crate::kinds::{Context, docker_missing, layout, not_applicable, unknown, verdict};
 use crate::observe::Observer;
 use property::Seen;
 
@@ -70,6 +70,12 @@ pub fn judge<'c>(control: &'c Control, want: &ContainerWant, context: &Context) 
         Fact::Absent => return vec![unknown(control, ALL, "no dockerd runs that could list its containers")],
         Fact::Unknown(why) => return vec![unknown(control, ALL, why.clone())],
     };
+    let of_selinux = want.unless.contains(&ContainerCondition::SelinuxOff);
+    if let (true, Some(_), Fact::Unknown(why)) =
+        (of_selinux, layout::remote(context.facts), &context.facts.host.selinux_enforcing)
+    {
+        return vec![unknown(control, ALL, why.clone())];
+    }
     if let Some(reason) = want.unless.iter().find_map(|condition| holds(*condition, context)) {
         return vec![not_applicable(control, ALL, reason)];
     }

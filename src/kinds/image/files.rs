@@ -28,6 +28,7 @@ pub(super) fn needs(rule: ImageRule) -> bool {
 pub fn layers_unseen(facts: &Facts, image: &ImageFacts) -> Option<String> {
     let why = match (&facts.daemon.layout.kind, image.driver.as_str()) {
         (Layout::Rootless(_), _) => "a rootless dockerd marks deleted files in another way than harden reads",
+        (Layout::Remote(remote), _) => return Some(remote.elsewhere()),
         (Layout::Desktop, _) => "Docker Desktop has its layers in a virtual machine",
         _ if facts.daemon.process.known().is_none() => "no dockerd is seen to run here, so its layers are elsewhere",
         (_, "" | "overlayfs") => "containerd keeps the layers of images, in a way that harden does not read",
@@ -114,12 +115,12 @@ fn short(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fact::{ProcessFact, RootlessFacts};
+    use crate::fact::{ProcessFact, RemoteFacts, RemotePlace, RootlessFacts};
 
     #[test]
     fn layers_that_are_not_here() {
         type Change = fn(&mut Facts, &mut ImageFacts);
-        let cases: [(Change, Option<&str>); 9] = [
+        let cases: [(Change, Option<&str>); 10] = [
             (|_, _| {}, None),
             (|facts, _| facts.daemon.layout.kind = Layout::Snap, None),
             (
@@ -127,6 +128,13 @@ mod tests {
                 Some("a rootless dockerd marks deleted files in another way than harden reads"),
             ),
             (|facts, _| facts.daemon.layout.kind = Layout::Desktop, Some("Docker Desktop has its layers in a virtual machine")),
+            (
+                |facts, _| {
+                    let url = "tcp://build.example:2376".into();
+                    facts.daemon.layout.kind = Layout::Remote(RemoteFacts { url, place: RemotePlace::Elsewhere });
+                },
+                Some("the engine at tcp://build.example:2376 is another machine's: run harden there"),
+            ),
             (
                 |facts, _| facts.daemon.process = Fact::Absent,
                 Some("no dockerd is seen to run here, so its layers are elsewhere"),
