@@ -3,7 +3,7 @@
 //! Controls are written for root's own dockerd, with the paths that everybody knows. Under another layout each is re-rooted, or it
 //! does not apply, or its fix is left to the user; a path of root's own daemon is never taken for another's.
 
-use crate::baseline::control::{Control, ImageRule, Want};
+use crate::baseline::control::{Area, Control, ImageRule, Want};
 use crate::change::Edit;
 use crate::fact::{Facts, Layout, RemoteFacts, RemotePlace, RootlessFacts};
 use crate::finding::{Outcome, Verdict};
@@ -139,7 +139,7 @@ pub fn settled(control: &Control, facts: &Facts) -> Option<Outcome> {
     let of_the_daemon = matches!(
         control.want,
         Want::Daemon(_) | Want::DaemonConfig(_) | Want::File(_) | Want::Socket(_) | Want::Unit(_) | Want::Watch(_)
-    );
+    ) || matches!(control.want, Want::Host(_)) && control.area == Area::Daemon;
     if !of_the_daemon {
         return None;
     }

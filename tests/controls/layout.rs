@@ -271,6 +271,22 @@ fn a_rootless_daemon_is_judged_in_its_users_home() {
     assert!(assessment.plan.changes.is_empty() && assessment.plan.activations.is_empty());
 }
 
+/// The group of a rootless daemon's socket is its user's own, and its containers' root is a user's as it is.
+#[test]
+fn a_rootless_daemon_needs_no_group_and_no_remapping() {
+    let mut facts = rootless();
+    api(&mut facts).security_options.get_or_insert_default().push("name=rootless".into());
+    crate::live::edit(&mut facts, "/etc/group", "app:x:1000:", "app:x:1000:bob");
+    assert_eq!(
+        told(&facts, &["host-docker-group-members"]),
+        [
+            "host-docker-group-members NotApplicable docker | the socket of a rootless dockerd is its user's own, and nobody is root by it"
+        ]
+    );
+    let found = crate::policy::judged(&facts, "daemon-userns-remap", &[]);
+    assert!(found.len() == 1 && found[0].starts_with("Compliant "), "{found:?}");
+}
+
 #[test]
 fn a_running_snap() {
     let mut facts = snap();
