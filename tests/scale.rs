@@ -7,11 +7,13 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::Tree;
+use common::engine::RecordedEngine;
 use expectrl::{Eof, Expect, Session};
 use harden::assess::{self, Limits};
+use harden::baseline::Baseline;
 use harden::baseline::control::Risk;
 use harden::fact::{Fact, Facts, KernelAudit};
 use harden::formats::audit_rule::our_watch;
@@ -87,9 +89,12 @@ fn whole_run(tree: &Tree) -> (Facts, usize) {
 
 /// Judges, plans and renders; gives the number of changes.
 fn judged(facts: &Facts) -> usize {
-    let baseline = harden::baseline::load("cis-l2", &[]).unwrap();
+    judged_by(&harden::baseline::load("cis-l2", &[]).unwrap(), facts)
+}
+
+fn judged_by(baseline: &Baseline, facts: &Facts) -> usize {
     let limits = Limits { max_risk: Risk::Disruptive, wanted: &|_, _| true };
-    let assessment = assess::assess(&baseline, facts, &limits).unwrap();
+    let assessment = assess::assess(baseline, facts, &limits).unwrap();
     let report = assess::report(facts, &assessment, None);
     let mut out = Vec::new();
     harden::render::json::render(&report, &mut out).unwrap();
@@ -144,6 +149,51 @@ fn audit_rules_in_the_kernel() {
     in_proportion("audit rules in the kernel", none, some, many);
 }
 
+/// Asking costs in proportion, over few connections, and so does judging what was answered.
+#[test]
+fn containers_and_images() {
+    let _one = ONE.lock();
+    let engines = [(0, 0), (100, 50), (1_000, 500)].map(|(containers, images)| RecordedEngine::with(containers, images));
+    for (name, set) in [("cis-l2", vec![]), ("guide", policies())] {
+        let of_engine = ["container-*", "image-*"].map(String::from);
+        let baseline = harden::baseline::load(name, &set).unwrap().select(&of_engine, &[]).unwrap();
+        let look = |engine: &RecordedEngine| {
+            let url = engine.url();
+            let access = Access { docker_host: Some(&url), state_dir: "/nowhere", ..Access::default() };
+            observe::observe(&Host::open(&access).unwrap(), &baseline).unwrap()
+        };
+        let asked = engines.each_ref().map(|engine| {
+            let (requests, connections) = (engine.asked.requests.load(Relaxed), engine.asked.connections.load(Relaxed));
+            let (facts, cost) = cost(|| look(engine));
+            let requests = engine.asked.requests.load(Relaxed) - requests;
+            (facts, cost, requests, engine.asked.connections.load(Relaxed) - connections)
+        });
+        let seen = asked
+            .each_ref()
+            .map(|(facts, ..)| (facts.containers.known().map_or(0, Vec::len), facts.images.known().map_or(0, Vec::len)));
+        assert_eq!(seen, [(0, 0), (100, 50), (1_000, 500)], "{name}");
+        in_proportion(&format!("{name}: asking"), asked[0].1, asked[1].1, asked[2].1);
+        let [none, some, many] = asked.each_ref().map(|(.., requests, _)| *requests);
+        assert!(many - none <= 11 * (some - none) && many < 1_000 + 4 * 500, "{name}: {none} {some} {many} requests");
+        assert!(asked.iter().all(|(.., connections)| *connections <= 6 * 16), "{name}: {} connections", asked[2].3);
+        let judged = asked.each_ref().map(|(facts, ..)| cost(|| judged_by(&baseline, facts)).1);
+        in_proportion(&format!("{name}: judging"), judged[0], judged[1], judged[2]);
+    }
+}
+
+/// Without a policy a control says so once and for all.
+fn policies() -> Vec<String> {
+    let sets = [
+        "container.memory=512m",
+        "container.memory_max=1g",
+        "allowed_registries=[\"docker.io\"]",
+        "private_registries=[\"docker.io\"]",
+        "require_digest=true",
+        "image.max_age_days=30",
+    ];
+    sets.map(String::from).to_vec()
+}
+
 fn system_calls(tree: &Tree) -> usize {
     let harden = env!("CARGO_BIN_EXE_harden");
     let root = tree.path().to_str().unwrap();
@@ -188,4 +238,38 @@ fn progress_on_a_terminal_only() {
     assert!(!report.contains('…') && report.contains("not as wanted"), "{report:.300}");
     let ran = common::harden(&args).expect(2);
     assert_eq!(ran.stderr(), "");
+}
+
+/// Not a test: what the binary needs for large hosts, in seconds and MiB.
+#[test]
+#[ignore = "measures; run it with --release -- --ignored --nocapture measured"]
+fn measured() {
+    for (containers, images) in [(0, 0), (100, 50), (1_000, 500)] {
+        let engine = RecordedEngine::with(containers, images);
+        let url = engine.url();
+        measure(&format!("{containers} containers, {images} images"), &["--docker-host", &url, "check", "-b", "guide"]);
+    }
+    for number in [0, 10_000, 100_000] {
+        let tree = with_certificates(number);
+        measure(&format!("{number} certificates"), &["--root", tree.path().to_str().unwrap(), "check", "-b", "cis-l2"]);
+    }
+    for number in [0, 1_000, 10_000] {
+        let tree = with_rules(number);
+        measure(&format!("{number} audit rules"), &["--root", tree.path().to_str().unwrap(), "check", "-b", "cis-l2"]);
+    }
+}
+
+fn measure(what: &str, args: &[&str]) {
+    for format in ["text", "json"] {
+        let mut command = common::command(args);
+        let begin = Instant::now();
+        let child = command.args(["--format", format]).stdout(std::process::Stdio::null()).spawn().unwrap();
+        // SAFETY: zeros are a valid rusage.
+        let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+        let mut status = 0;
+        // SAFETY: both pointers are to values that live as long.
+        unsafe { libc::wait4(child.id().try_into().unwrap(), &raw mut status, 0, &raw mut usage) };
+        let seconds = begin.elapsed().as_secs_f64();
+        println!("{what}, {format}: {seconds:.2} s, {} MiB", usage.ru_maxrss / 1024);
+    }
 }

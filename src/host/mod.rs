@@ -31,6 +31,7 @@ use crate::fact::{
     ClusterFacts, ContainerFacts, Content, Fact, Facts, HostFacts, ImageFacts, KernelAudit, Login, ProcessFact, ServiceManager,
 };
 use crate::formats;
+use crate::render::progress;
 use accounts::Accounts;
 use docker::{Answer, Endpoint, Engine, Pending};
 use fs::{Root, Want};
@@ -267,11 +268,13 @@ impl Host {
             Fact::Unknown(why) => return Fact::Unknown(why),
         };
         let side = container::HostSide::new(daemon.known().map(|process| process.pid));
-        let with_kernel = |(facts, pid): (ContainerFacts, i64)| {
+        let count = seen.len();
+        let with_kernel = |(index, (facts, pid)): (usize, (ContainerFacts, i64))| {
+            progress::count("looking at the processes of containers", index, count);
             let kernel = if pid > 0 { side.container(&facts.id, pid) } else { Fact::Absent };
             ContainerFacts { kernel, ..facts }
         };
-        Fact::Known(seen.into_iter().map(with_kernel).collect())
+        Fact::Known(seen.into_iter().enumerate().map(with_kernel).collect())
     }
 
     /// Whether the daemon answers.

@@ -12,11 +12,13 @@ use crate::kinds::{self, daemon, swarm};
 const MAX_REPORT: usize = 256 << 20;
 
 impl Observer<'_> {
-    /// Lists and inspects all containers, unless nobody runs who could: connecting to systemd's socket would start Docker.
+    /// Lists and inspects all containers, unless nobody runs who could: connecting to systemd's socket would start Docker. Where the
+    /// user named the socket it was asked before, and who answers there may be somewhere else.
     pub fn containers(&mut self) {
         if self.facts.containers == Fact::default() {
+            let answers = self.host.endpoint_is_given() && !self.facts.daemon.api.is_absent();
             self.facts.containers = match &self.facts.daemon.process {
-                Fact::Absent => Fact::Absent,
+                Fact::Absent if !answers => Fact::Absent,
                 daemon => self.host.containers(daemon),
             };
         }

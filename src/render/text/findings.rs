@@ -1,6 +1,6 @@
 //! The findings: by area, worst first, one control on many targets as one entry.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use anstyle::AnsiColor;
@@ -19,8 +19,12 @@ const INDENT: usize = 2;
 const TEXT: usize = INDENT + BADGE;
 /// Columns of the labels `seen`, `why`, `fix`, `impact`.
 const LABEL: usize = 8;
-/// Names in one paragraph that are shown before "and … more".
+/// So many names are shown in one paragraph; of more than these only the first [`SHOWN`].
 const NAMES: usize = 20;
+/// Reasons why something could not be observed that are shown before "… for other reasons": each may be of one control alone.
+const REASONS: usize = 20;
+/// Runs of ids in one line that are shown before "and … more".
+const RUNS: usize = 8;
 /// Targets of one control, and changes of one kind, that are shown before "and … more".
 pub const SHOWN: usize = 5;
 
@@ -98,9 +102,7 @@ fn area(findings: &[&Finding], view: &View, page: &mut Page) -> io::Result<()> {
     for group in of(Status::Drift).chunk_by(|a, b| a.control == b.control && a.fix.kind == b.fix.kind) {
         drift(group, view, page)?;
     }
-    for group in of(Status::Unknown).chunk_by(|a, b| a.control == b.control) {
-        unknown(group, view, page)?;
-    }
+    unknown(&of(Status::Unknown), view, page)?;
     for group in of(Status::Waived).chunk_by(|a, b| a.control == b.control) {
         waived(group, view, page)?;
     }
@@ -179,25 +181,41 @@ fn named(group: &[&Finding], view: &View, page: &mut Page) -> io::Result<()> {
     for finding in group {
         alike.entry((&finding.observed, &finding.desired)).or_default().push(finding);
     }
-    for findings in alike.values() {
+    let mut alike: Vec<_> = alike.into_values().collect();
+    let shown = if view.verbose { alike.len() } else { SHOWN };
+    if alike.len() > shown {
+        alike.sort_by_key(|findings| std::cmp::Reverse(findings.len()));
+    }
+    for findings in alike.iter().take(shown) {
         let Some(first) = findings.first() else { continue };
         page.line(TEXT, &is_should(first, view))?;
-        let shown = if view.verbose { findings.len() } else { NAMES };
-        let names = findings.iter().take(shown).map(|finding| finding.target.split_once(':').map_or("", |(_, name)| name));
-        let more = if findings.len() > shown {
-            format!(" and {} more (-v shows them all)", findings.len() - shown)
-        } else {
-            String::new()
-        };
-        page.item(TEXT, plain(" "), 2, &[plain(names.collect::<Vec<_>>().join(", ")), span(FAINT, more)])?;
+        paragraph(findings.iter().map(|finding| short_name(&finding.target)), view, page)?;
         let same_evidence = findings.iter().all(|finding| finding.evidence == first.evidence);
-        for finding in findings.iter().take(if same_evidence { 1 } else { shown }) {
+        for finding in findings.iter().take(if same_evidence { 1 } else { findings.len() }) {
             if same_evidence || view.verbose {
                 evidence(finding, 2, page)?;
             }
         }
     }
+    let rest: usize = alike.iter().skip(shown).map(Vec::len).sum();
+    if rest > 0 {
+        let text = format!("and {rest} more of which something else was seen (-v shows them all)");
+        page.line(TEXT, &[span(FAINT, text)])?;
+    }
     Ok(())
+}
+
+/// The name of a container or an image, any other target as it is.
+fn short_name(target: &str) -> &str {
+    if has_short_name(target) { target.split_once(':').map_or(target, |(_, name)| name) } else { target }
+}
+
+/// Names side by side; of many only the first few.
+fn paragraph<'f>(names: impl ExactSizeIterator<Item = &'f str>, view: &View, page: &mut Page) -> io::Result<()> {
+    let count = names.len();
+    let shown = if view.verbose || count <= NAMES { count } else { SHOWN };
+    let more = if count > shown { format!(" and {} more (-v shows them all)", count - shown) } else { String::new() };
+    page.item(TEXT, plain(" "), 2, &[plain(names.take(shown).collect::<Vec<_>>().join(", ")), span(FAINT, more)])
 }
 
 fn is_should<'f>(finding: &'f Finding, view: &View) -> [Span<'f>; 4] {
@@ -220,25 +238,31 @@ fn label(page: &mut Page, label: &'static str, text: &[Span]) -> io::Result<()> 
 fn fix(group: &[&Finding], view: &View, page: &mut Page) -> io::Result<()> {
     let Some(first) = group.first() else { return Ok(()) };
     if first.fix.kind == FixKind::Automatic {
-        let mut changes: Vec<&str> = Vec::new();
-        for id in group.iter().flat_map(|finding| &finding.fix.changes) {
-            if !changes.contains(&id.as_str()) {
-                changes.push(id);
-            }
-        }
+        let mut seen = BTreeSet::new();
+        let ids = group.iter().flat_map(|finding| &finding.fix.changes).map(String::as_str);
+        let changes: Vec<&str> = ids.filter(|id| seen.insert(*id)).collect();
         let risk = match first.risk {
             Risk::Safe => "interrupts nothing",
             Risk::Restart => "restarts dockerd",
             Risk::Disruptive => "may interrupt workloads",
         };
-        let changes = if changes.is_empty() { String::new() } else { format!(" ({})", ranges(&changes)) };
+        let changes = if changes.is_empty() {
+            String::new()
+        } else {
+            format!(" ({})", if view.verbose { ranges(&changes) } else { first_ranges(&changes) })
+        };
         return label(page, "fix", &[span(GOOD, "automatic"), plain(format!("{changes}, {risk}"))]);
     }
+    each_reason(group, "fix", "by hand: ", view, page)
+}
+
+/// The reasons that the findings of one control give, each once.
+fn each_reason(group: &[&Finding], name: &'static str, before: &'static str, view: &View, page: &mut Page) -> io::Result<()> {
     let reasons = reasons(group);
     let shown = if view.verbose { reasons.len() } else { SHOWN };
     for (index, reason) in reasons.keys().take(shown).enumerate() {
-        let (name, by_hand) = if index == 0 { ("fix", "by hand: ") } else { ("", "") };
-        label(page, name, &[span(WARN, by_hand), plain(*reason)])?;
+        let (name, before) = if index == 0 { (name, before) } else { ("", "") };
+        label(page, name, &[span(WARN, before), plain(*reason)])?;
     }
     match reasons.len().checked_sub(shown) {
         None | Some(0) => Ok(()),
@@ -246,30 +270,63 @@ fn fix(group: &[&Finding], view: &View, page: &mut Page) -> io::Result<()> {
     }
 }
 
-fn unknown(group: &[&Finding], view: &View, page: &mut Page) -> io::Result<()> {
-    let style = AnsiColor::Magenta.on_default().bold();
-    title(span(style, "UNKNOWN"), group, page)?;
-    for (reason, findings) in reasons(group) {
-        page.line(TEXT, &[plain("could not be observed: "), plain(reason)])?;
-        if group.len() > 1 {
-            for finding in findings {
-                page.line(TEXT + 2, &[plain(&finding.target)])?;
-            }
+/// What could not be observed, by the reason: one that keeps forty controls from being judged is told once.
+fn unknown(findings: &[&Finding], view: &View, page: &mut Page) -> io::Result<()> {
+    let mut groups: Vec<_> = Vec::new();
+    let mut by_reason = reasons(findings);
+    for finding in findings {
+        groups.extend(by_reason.remove_entry(reason(finding)));
+    }
+    let shown = if view.verbose { groups.len() } else { REASONS };
+    if groups.len() > shown {
+        groups.sort_by_key(|(_, findings)| std::cmp::Reverse(findings.len()));
+    }
+    for (reason, group) in groups.iter().take(shown) {
+        for_reason(reason, group, view, page)?;
+    }
+    let rest: usize = groups.iter().skip(shown).map(|(_, findings)| findings.len()).sum();
+    if rest > 0 {
+        page.line(TEXT, &[span(FAINT, format!("{rest} unknown for other reasons (-v shows them all)"))])?;
+    }
+    Ok(())
+}
+
+fn for_reason(reason: &str, group: &[&Finding], view: &View, page: &mut Page) -> io::Result<()> {
+    let badge = span(AnsiColor::Magenta.on_default().bold(), "UNKNOWN");
+    let of_controls: Vec<_> = group.chunk_by(|a, b| a.control == b.control).collect();
+    let alone = of_controls.len() == 1;
+    if alone {
+        title(badge, group, page)?;
+    } else {
+        page.item(INDENT, badge, BADGE, &[span(STRONG, counted(of_controls.len(), "control"))])?;
+    }
+    page.line(TEXT, &[plain("could not be observed: "), plain(reason)])?;
+    if !alone && !view.verbose {
+        return paragraph(of_controls.iter().map(|of_control| control(of_control)), view, page);
+    }
+    for of_control in of_controls {
+        if !alone {
+            page.line(TEXT + 2, &[plain(control(of_control))])?;
+        }
+        if !alone || group.len() > 1 {
+            paragraph(of_control.iter().map(|finding| short_name(&finding.target)), view, page)?;
+        }
+        if view.verbose {
+            let desired = of_control.first().map_or("", |finding| &finding.desired);
+            label(page, "wanted", &[plain(desired)])?;
         }
     }
-    match group.first() {
-        Some(first) if view.verbose => label(page, "wanted", &[plain(&first.desired)]),
-        _ => Ok(()),
-    }
+    Ok(())
+}
+
+fn control<'f>(of_control: &[&'f Finding]) -> &'f str {
+    of_control.first().map_or("", |finding| &finding.control)
 }
 
 fn waived(group: &[&Finding], view: &View, page: &mut Page) -> io::Result<()> {
     title(span(FAINT.bold(), "WAIVED"), group, page)?;
     targets(group, view, page)?;
-    for reason in reasons(group).keys() {
-        label(page, "waived", &[plain(*reason)])?;
-    }
-    Ok(())
+    each_reason(group, "waived", "", view, page)
 }
 
 fn compliant(findings: &[&Finding], view: &View, page: &mut Page) -> io::Result<()> {
@@ -318,9 +375,13 @@ fn not_applicable(findings: &[&Finding], view: &View, page: &mut Page) -> io::Re
 fn reasons<'f>(findings: &[&'f Finding]) -> BTreeMap<&'f str, Vec<&'f Finding>> {
     let mut reasons: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for finding in findings {
-        reasons.entry(finding.fix.reason.as_deref().unwrap_or("no reason is given")).or_default().push(*finding);
+        reasons.entry(reason(finding)).or_default().push(*finding);
     }
     reasons
+}
+
+fn reason(finding: &Finding) -> &str {
+    finding.fix.reason.as_deref().unwrap_or("no reason is given")
 }
 
 /// Up to the first full stop that ends a sentence.
@@ -330,13 +391,28 @@ fn first_sentence(text: &str) -> &str {
 
 /// `c1, c3-c5` for `c1 c3 c4 c5`.
 pub fn ranges(ids: &[&str]) -> String {
+    runs(ids).into_iter().map(|(text, _)| text).collect::<Vec<_>>().join(", ")
+}
+
+/// The same of the first few, and how many more there are.
+pub fn first_ranges(ids: &[&str]) -> String {
+    let runs = runs(ids);
+    let first = runs.iter().take(RUNS).map(|(text, _)| text.as_str()).collect::<Vec<_>>().join(", ");
+    match runs.iter().skip(RUNS).map(|(_, count)| count).sum::<usize>() {
+        0 => first,
+        more => format!("{first} and {more} more"),
+    }
+}
+
+/// Each run of ids that follow each other, and how many they are.
+fn runs(ids: &[&str]) -> Vec<(String, usize)> {
     let number = |id: &str| id.strip_prefix('c').and_then(|digits| digits.parse::<u64>().ok());
     let follows = |a: &&str, b: &&str| number(a).zip(number(b)).is_some_and(|(a, b)| a.checked_add(1) == Some(b));
-    let runs = ids.chunk_by(follows).map(|run| match run {
+    let text = |run: &[&str]| match run {
         [first, _, .., last] => format!("{first}-{last}"),
         run => run.join(", "),
-    });
-    runs.collect::<Vec<_>>().join(", ")
+    };
+    ids.chunk_by(follows).map(|run| (text(run), run.len())).collect()
 }
 
 #[cfg(test)]
@@ -356,6 +432,14 @@ mod tests {
         for (ids, expected) in table {
             assert_eq!(ranges(ids), expected);
         }
+    }
+
+    #[test]
+    fn many_runs_are_cut_short() {
+        let odd: Vec<String> = (0..500).map(|number| format!("c{}", number * 2 + 1)).collect();
+        let odd: Vec<&str> = odd.iter().map(String::as_str).collect();
+        assert_eq!(first_ranges(&odd), "c1, c3, c5, c7, c9, c11, c13, c15 and 492 more");
+        assert_eq!(first_ranges(&odd[..RUNS]), ranges(&odd[..RUNS]));
     }
 
     #[test]
