@@ -150,6 +150,26 @@ pub struct FileFact {
 }
 
 impl FileFact {
+    /// One of root's that is nowhere yet: what only a file system gives is 0.
+    pub fn imagined(path: &str, kind: FileKind, mode: u32, content: Option<Vec<u8>>) -> Self {
+        FileFact {
+            real_path: path.to_owned(),
+            kind,
+            mode,
+            uid: 0,
+            gid: 0,
+            nlink: 1,
+            dev: 0,
+            ino: 0,
+            mtime_ns: 0,
+            ctime_ns: None,
+            sealed: None,
+            size: content.as_ref().map_or(0, |content| content.len() as u64),
+            acl: Vec::new(),
+            content: content.map(Content),
+        }
+    }
+
     /// When it can last have been written. The modification time may be older: that of a file which was put back, or copied with its
     /// times, says nothing of when its content came here.
     pub fn changed_ns(&self) -> i64 {

@@ -74,20 +74,10 @@ mod tests {
 
     fn entry(path: &str, real: &str, metadata: Metadata) -> (String, Fact<FileFact>) {
         let fact = FileFact {
-            real_path: real.into(),
-            kind: FileKind::Dir,
-            mode: metadata.0,
             uid: metadata.1,
             gid: metadata.2,
             nlink: 2,
-            dev: 0,
-            ino: 0,
-            mtime_ns: 0,
-            ctime_ns: None,
-            sealed: None,
-            size: 0,
-            acl: Vec::new(),
-            content: None,
+            ..FileFact::imagined(real, FileKind::Dir, metadata.0, None)
         };
         (path.into(), Fact::Known(fact))
     }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::expect::plain;
+use crate::formats::size;
 
 /// The values of the variables that are set, by name.
 pub type Values = BTreeMap<String, Value>;
@@ -113,7 +114,7 @@ impl Form {
         match self {
             Form::Word => is_word(text),
             Form::Number => text.parse::<u32>().is_ok_and(|number| number > 0 && number.to_string() == text),
-            Form::Size => bytes(text).is_some(),
+            Form::Size => size::parse(text).is_some(),
             Form::Decimal => is_decimal(text),
             Form::Path => text.starts_with('/') && !text.contains(char::is_control),
             Form::LogLevel => ["panic", "fatal", "error", "warn", "info", "debug", "trace"].contains(&text),
@@ -139,20 +140,6 @@ impl Form {
 /// Whether a text can stand in a unit file, an audit rule or a command line as one word.
 pub(super) fn is_word(text: &str) -> bool {
     !text.is_empty() && text.chars().all(|letter| letter.is_ascii_alphanumeric() || "._+@:-".contains(letter))
-}
-
-/// A size in bytes: digits, with a fraction at most, then `k`, `m`, `g`, `t` or `p` (powers of 1024), then `b` or `ib`, in any case.
-pub(super) fn bytes(text: &str) -> Option<u64> {
-    let text = text.to_ascii_lowercase();
-    let text = text.strip_suffix("ib").or_else(|| text.strip_suffix('b')).unwrap_or(&text);
-    let unit = ["k", "m", "g", "t", "p"].iter().position(|unit| text.ends_with(unit));
-    let number = if unit.is_some() { &text[..text.len() - 1] } else { text };
-    let digits = number.chars().all(|letter| letter.is_ascii_digit() || letter == '.');
-    if !digits || !number.starts_with(|letter: char| letter.is_ascii_digit()) {
-        return None;
-    }
-    let factor = unit.map_or(1.0, |power| 1024_f64.powi(power as i32 + 1));
-    number.parse::<f64>().ok().filter(|size| *size > 0.0).map(|size| (size * factor) as u64)
 }
 
 fn is_decimal(text: &str) -> bool {

@@ -10,7 +10,7 @@ use crate::change::Effect;
 use crate::cli::{Artifact, Common};
 use crate::commands::{Ending, load_baseline, open_host, output};
 use crate::error::{Error, Result};
-use crate::fact::{Content, Fact, Facts, FileFact, FileKind, HostFacts, UnitFacts};
+use crate::fact::{Fact, Facts, FileFact, FileKind, HostFacts, UnitFacts};
 use crate::finding::{FixKind, Status};
 use crate::formats::daemon_json::Document;
 use crate::formats::{argv, rules_d, sysctl};
@@ -222,20 +222,5 @@ fn bare_host(common: &Common, artifact: Artifact, mut existing: Option<Vec<u8>>)
 }
 
 fn file(path: &str, kind: FileKind, content: Option<Vec<u8>>) -> FileFact {
-    FileFact {
-        real_path: path.to_owned(),
-        kind,
-        mode: 0o644,
-        uid: 0,
-        gid: 0,
-        nlink: 1,
-        dev: 0,
-        ino: 0,
-        mtime_ns: 0,
-        ctime_ns: None,
-        sealed: None,
-        size: 0,
-        acl: Vec::new(),
-        content: content.map(Content),
-    }
+    FileFact::imagined(path, kind, 0o644, content)
 }

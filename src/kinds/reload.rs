@@ -52,7 +52,7 @@ pub fn harm(facts: &Facts) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fact::{ApiFacts, Content, FileFact, FileKind, ProcessFact};
+    use crate::fact::{ApiFacts, FileFact, FileKind, ProcessFact};
 
     const CONFIG: &str = "/etc/docker/daemon.json";
 
@@ -66,22 +66,7 @@ mod tests {
         facts.daemon.version = Fact::Known(version.into());
         let authorization_plugins = Some(plugins.iter().map(|plugin| (*plugin).to_owned()).collect());
         facts.daemon.api = Fact::Known(ApiFacts { authorization_plugins, ..ApiFacts::default() });
-        let file = FileFact {
-            real_path: CONFIG.into(),
-            kind: FileKind::File,
-            mode: 0o644,
-            uid: 0,
-            gid: 0,
-            nlink: 1,
-            dev: 0,
-            ino: 0,
-            mtime_ns: 0,
-            ctime_ns: None,
-            size: 0,
-            sealed: None,
-            acl: Vec::new(),
-            content: Some(Content(content.into())),
-        };
+        let file = FileFact::imagined(CONFIG, FileKind::File, 0o644, Some(content.into()));
         facts.files.insert(CONFIG.into(), Fact::Known(file));
         facts
     }

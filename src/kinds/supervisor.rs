@@ -112,27 +112,12 @@ fn text<'f>(facts: &'f Facts, path: &str) -> Option<&'f str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fact::{Content, FileFact, FileKind, UnitFacts};
+    use crate::fact::{FileFact, FileKind, UnitFacts};
 
     const PID: i32 = 77;
 
     fn file(content: &str, uid: u32) -> Fact<FileFact> {
-        Fact::Known(FileFact {
-            real_path: String::new(),
-            kind: FileKind::File,
-            mode: 0o755,
-            uid,
-            gid: 0,
-            nlink: 1,
-            dev: 0,
-            ino: 0,
-            mtime_ns: 0,
-            ctime_ns: None,
-            size: 0,
-            sealed: None,
-            acl: Vec::new(),
-            content: Some(Content(content.into())),
-        })
+        Fact::Known(FileFact { uid, ..FileFact::imagined("", FileKind::File, 0o755, Some(content.into())) })
     }
 
     fn host(manager: ServiceManager, files: &[(&str, &str)]) -> Facts {

@@ -9,10 +9,26 @@ use std::time::{Duration, Instant};
 use super::run::{BINARY, Run, path};
 use super::{Dockerd, Lab, NO_NETWORK, path_with_sbin, require};
 
-/// The image of the hosts; another choice of packages is another number.
-const IMAGE: &str = "debian-host:1";
-const PACKAGES: &str = "systemd,systemd-sysv,dbus,docker.io,auditd,iptables,procps,busybox-static";
-const SUITE: &str = "bookworm";
+/// A release of Debian, and with it of Docker, systemd and auditd.
+pub struct Suite {
+    name: &'static str,
+    /// The image of its hosts; another choice of packages is another number.
+    image: &'static str,
+    packages: &'static str,
+}
+
+/// Debian 12: Docker 20.10, systemd 252, audit 3.
+pub const BOOKWORM: Suite = Suite {
+    name: "bookworm",
+    image: "debian-host:1",
+    packages: "systemd,systemd-sysv,dbus,docker.io,auditd,iptables,procps,busybox-static",
+};
+/// Debian 13: Docker 26.1, systemd 257, audit 4.
+pub const TRIXIE: Suite = Suite {
+    name: "trixie",
+    image: "debian-13-host:1",
+    packages: "systemd,systemd-sysv,dbus,docker.io,docker-cli,auditd,iptables,procps,busybox-static",
+};
 /// How long one command on a host may take, in seconds.
 const LIMIT: &str = "120";
 const BOOT: Duration = Duration::from_secs(60);
@@ -69,31 +85,37 @@ fn cache() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("debian-host")
 }
 
-/// The lab's daemon, with the image.
+/// The lab's daemon, with the image of Debian 12.
 pub fn engine(lab: &Lab) -> Dockerd<'_> {
+    engine_with(lab, &BOOKWORM)
+}
+
+/// The lab's daemon, with the image of a release.
+pub fn engine_with<'lab>(lab: &'lab Lab, suite: &Suite) -> Dockerd<'lab> {
     fs::create_dir_all(cache()).expect("a folder beneath target/");
     let daemon = Dockerd::start(lab, "{}", &NO_NETWORK);
     // What an earlier run left when it was killed.
     for container in daemon.docker(&["ps", "--all", "--quiet"]).lines() {
         daemon.docker(&["rm", "--force", "--volumes", container]);
     }
-    if daemon.docker(&["images", "--quiet", IMAGE]).is_empty() {
-        make_image(lab, &daemon);
+    if daemon.docker(&["images", "--quiet", suite.image]).is_empty() {
+        make_image(lab, &daemon, suite);
     }
     daemon
 }
 
-fn make_image(lab: &Lab, daemon: &Dockerd) {
+fn make_image(lab: &Lab, daemon: &Dockerd, suite: &Suite) {
+    let Suite { name, image, packages } = suite;
     require("debootstrap", "debootstrap");
     let (root, archive) = (lab.dir().join("root"), lab.dir().join("root.tar"));
     let mut command = Command::new("timeout");
-    command.args(["900", "debootstrap", "--variant=minbase", &format!("--include={PACKAGES}"), SUITE]).arg(&root);
+    command.args(["900", "debootstrap", "--variant=minbase", &format!("--include={packages}"), name]).arg(&root);
     let run = Run::of(command.env("PATH", path_with_sbin()));
-    assert_eq!(run.code, 0, "debootstrap {SUITE}, which needs a Debian mirror: {}\n{}", run.stdout, run.stderr);
+    assert_eq!(run.code, 0, "debootstrap {name}, which needs a Debian mirror: {}\n{}", run.stdout, run.stderr);
     // So that a copy into the container is all that a host needs.
     let tar = Command::new("tar").arg("-C").arg(&root).arg("-cf").arg(&archive).arg(".").status();
     assert!(tar.expect("tar").success(), "tar of the host");
-    daemon.docker(&["import", &path(&archive), IMAGE]);
+    daemon.docker(&["import", &path(&archive), image]);
     fs::remove_file(archive).expect("the archive");
 }
 
@@ -106,14 +128,19 @@ pub struct Host<'d> {
 impl<'d> Host<'d> {
     /// Boots a host with harden in it, and waits until Docker runs there.
     pub fn boot(daemon: &'d Dockerd<'d>, name: &'static str) -> Host<'d> {
-        let host = Host::start(daemon, name, &["/sbin/init"]);
+        Host::boot_of(daemon, &BOOKWORM, name)
+    }
+
+    /// The same of another release.
+    pub fn boot_of(daemon: &'d Dockerd<'d>, suite: &Suite, name: &'static str) -> Host<'d> {
+        let host = Host::start(daemon, suite, name, &["/sbin/init"]);
         host.wait_for("systemctl is-active docker.service");
         host
     }
 
     /// The same without systemd: Docker is started by its System V script. Process 1 is a shell that waits for whatever ends.
     pub fn boot_sysv(daemon: &'d Dockerd<'d>, name: &'static str) -> Host<'d> {
-        let host = Host::start(daemon, name, &["/bin/sh", "-c", "while sleep 1; do :; done"]);
+        let host = Host::start(daemon, &BOOKWORM, name, &["/bin/sh", "-c", "while sleep 1; do :; done"]);
         // The script would mount the control groups otherwise, which are there.
         host.write("/etc/fstab", "cgroup /sys/fs/cgroup cgroup defaults 0 0\n");
         // Raising limits takes CAP_SYS_RESOURCE, which not every machine has; the rest of the script is Debian's own.
@@ -122,7 +149,7 @@ impl<'d> Host<'d> {
         host
     }
 
-    fn start(daemon: &'d Dockerd<'d>, name: &'static str, init: &[&str]) -> Host<'d> {
+    fn start(daemon: &'d Dockerd<'d>, suite: &Suite, name: &'static str, init: &[&str]) -> Host<'d> {
         let bounding = bounding_set();
         let capabilities = CAPABILITIES.iter().enumerate().filter(|(bit, _)| bounding >> bit & 1 == 1);
         let capabilities: Vec<String> = capabilities.map(|(_, name)| format!("--cap-add={name}")).collect();
@@ -132,7 +159,7 @@ impl<'d> Host<'d> {
             arguments.extend(["--security-opt", option]);
         }
         arguments.extend(["--volume", "/sys/fs/cgroup:/sys/fs/cgroup:rw", "--tmpfs", "/run:exec", "--tmpfs", "/run/lock"]);
-        arguments.extend(["--volume", "/var/lib/docker", "--env", "container=docker", IMAGE]);
+        arguments.extend(["--volume", "/var/lib/docker", "--env", "container=docker", suite.image]);
         daemon.docker(&[&arguments, init].concat());
         let host = Host { daemon, name };
         daemon.docker(&["cp", BINARY, &format!("{name}:/usr/local/bin/harden")]);

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::baseline::variable;
+use crate::formats::size;
 
 /// Properties of images; one finding an image, or one a line of the Dockerfile that is judged instead.
 ///
@@ -99,7 +99,7 @@ impl TryFrom<String> for Size {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        match variable::bytes(&text) {
+        match size::parse(&text).and_then(|bytes| u64::try_from(bytes).ok()) {
             Some(bytes) => Ok(Self { text, bytes }),
             None => Err(format!("`{text}` is not a number of bytes like \"10m\"")),
         }

@@ -293,6 +293,34 @@ mod tests {
     }
 
     #[test]
+    fn engines_of_today() {
+        macro_rules! recorded {
+            ($($version:literal)*) => {
+                [$((
+                    $version,
+                    include_str!(concat!("../../../tests/data/engine/image-", $version, ".json")),
+                    include_str!(concat!("../../../tests/data/engine/image-history-", $version, ".json")),
+                )),*]
+            };
+        }
+        for (version, image, history) in recorded!("26.1.5" "28.5.2" "28.5.2-containerd") {
+            let image = read(&serde_json::from_str(image).unwrap()).unwrap();
+            assert_eq!((image.names.as_slice(), image.user.as_str()), (&["bad:1".to_owned()][..], ""), "{version}");
+            // Only containerd's store gives an image that was built here a digest.
+            assert_eq!(image.digests.len(), usize::from(version.ends_with("containerd")), "{version}");
+            assert!(image.created.is_some() && image.size > 1_000_000 && !image.layers.is_empty(), "{version}");
+            assert_eq!((image.env["DB_PASSWORD"].as_str(), image.exposed.as_slice()), (MASKED, &["22/tcp".to_owned()][..]));
+            assert_eq!(image.tokens, ["ENV CI with a token of GitHub"], "{version}");
+            let rows: Vec<Row> = serde_json::from_str(history).unwrap();
+            let masker = Masker::new(&[]);
+            let steps = rows.iter().flat_map(|row| step(&row.created_by, &masker).instructions);
+            let said: Vec<String> = steps.map(|(keyword, rest)| format!("{keyword} {rest}")).collect();
+            assert!(said.iter().any(|step| step == "RUN echo $NPM_TOKEN > /dev/null"), "{version}: {said:?}");
+            assert!(!said.concat().contains("s3cr3t") && !said.concat().contains("hunter22"), "{version}: {said:?}");
+        }
+    }
+
+    #[test]
     fn empty_is_left_out_or_null_and_nonsense_is_no_image() {
         let id = format!("sha256:{}", "a".repeat(64));
         let bare = read(&json!({"Id": id})).unwrap();

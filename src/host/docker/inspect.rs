@@ -3,7 +3,7 @@
 //! Engines of every generation answer here. One sends `null` where another sends an empty list or leaves the field out: all three are
 //! one. A field of a wrong type is no answer, because a default in its place might be the harmless one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
@@ -44,6 +44,8 @@ pub fn container(body: &[u8], now: i64) -> Result<(ContainerFacts, i64), String>
     let ended = ended.parse::<jiff::Timestamp>().ok().filter(|_| !running);
     let owner = owner(&config.labels, &seen.name);
     let ports = ports(&host, network.ports, running);
+    let mut mounts: Vec<_> = seen.mounts.into_iter().map(Mount::fact).collect();
+    mounts.sort_by(|a, b| a.destination.cmp(&b.destination));
     let facts = ContainerFacts {
         id: seen.id,
         name: seen.name.trim_start_matches('/').to_owned(),
@@ -57,7 +59,7 @@ pub fn container(body: &[u8], now: i64) -> Result<(ContainerFacts, i64), String>
         networks: network.networks.into_keys().collect(),
         ports,
         exposed: config.exposed_ports.into_keys().collect(),
-        mounts: seen.mounts.into_iter().map(Mount::fact).collect(),
+        mounts,
         apparmor_profile: seen.app_armor_profile,
         process_label: seen.process_label,
         exec_ids: seen.exec_ids.into_iter().filter(|id| id.bytes().all(|byte| byte.is_ascii_hexdigit())).collect(),
@@ -91,7 +93,9 @@ pub fn capability(name: &str) -> String {
 }
 
 fn made(host: HostConfig, user: String, healthcheck: Option<Healthcheck>) -> Made {
-    let capabilities = |names: Vec<String>| names.iter().map(|name| capability(name)).collect();
+    // In an order of their own: engines give both, and mounts, in any.
+    let capabilities =
+        |names: Vec<String>| names.iter().map(|name| capability(name)).collect::<BTreeSet<_>>().into_iter().collect();
     let test = healthcheck.map(|check| check.test).unwrap_or_default();
     let requests = host.device_requests.iter().map(DeviceRequest::words);
     let rules = host.device_cgroup_rules.iter().map(|rule| format!("cgroup rule {rule}"));
@@ -102,7 +106,8 @@ fn made(host: HostConfig, user: String, healthcheck: Option<Healthcheck>) -> Mad
         cap_add: capabilities(host.cap_add),
         cap_drop: capabilities(host.cap_drop),
         security_opt: host.security_opt,
-        network_mode: host.network_mode,
+        // Until 25.0 inspect told what was asked for, since then what it is.
+        network_mode: if host.network_mode == "default" { "bridge".into() } else { host.network_mode },
         pid_mode: host.pid_mode,
         ipc_mode: host.ipc_mode,
         uts_mode: host.uts_mode,

@@ -1,13 +1,15 @@
-//! One container as engines of three generations show it, and answers that must not pass for one.
+//! One container as engines of four generations show it, and answers that must not pass for one.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
 
-const GENERATIONS: [(&str, &str); 3] = [
+const GENERATIONS: [(&str, &str); 5] = [
     ("20.10", include_str!("../../../tests/data/engine/container-20.10.24.json")),
-    ("28", include_str!("../../../tests/data/engine/container-28.json")),
+    ("26", include_str!("../../../tests/data/engine/container-26.1.5.json")),
+    ("28", include_str!("../../../tests/data/engine/container-28.5.2.json")),
+    ("28, containerd's image store", include_str!("../../../tests/data/engine/container-28.5.2-containerd.json")),
     ("29", include_str!("../../../tests/data/engine/container-29.json")),
 ];
 const NOW: i64 = 1_800_000_000;
@@ -25,10 +27,10 @@ fn every_generation_shows_the_same_container() {
     let (first, pid) = read(&recorded());
     assert_eq!(first.name, "bad");
     assert!(first.running && pid > 0);
-    assert_eq!(first.made.cap_add, ["SYS_ADMIN", "NET_ADMIN"]);
+    assert_eq!(first.made.cap_add, ["NET_ADMIN", "SYS_ADMIN"]);
     assert_eq!((first.made.pid_mode.as_str(), first.made.restart.as_str()), ("host", "always"));
     assert_eq!(first.made.devices, ["/dev/null:r"]);
-    assert_eq!(first.made.ulimits, ["nofile=10:20"]);
+    assert_eq!(first.made.ulimits, ["nofile=1024:2048"]);
     assert_eq!((first.made.masked_paths.as_deref(), first.made.pids_limit), (Some(&[][..]), 0));
     assert_eq!(first.owner, Owner::Compose { project: "shop".into(), service: "bad".into() });
     assert_eq!(first.env, [EnvFact { name: "DB_PASSWORD".into(), url_with_password: false }]);
@@ -36,9 +38,15 @@ fn every_generation_shows_the_same_container() {
     let ports: Vec<String> =
         first.ports.iter().map(|port| format!("{} {} {}", port.container, port.host_ip, port.host_port)).collect();
     assert!(ports.contains(&"80/tcp 0.0.0.0 8080".to_owned()), "{ports:?}");
+    // Which ports are free, and whether IPv6 is there, is not the engine's to say.
+    let comparable = |facts: &ContainerFacts| {
+        let mut facts = facts.clone();
+        facts.ports.retain(|port| port.host_ip != "::" && port.host_port < 32_768);
+        facts
+    };
     for (generation, text) in GENERATIONS {
         let (facts, _) = read(&serde_json::from_str(text).unwrap());
-        assert_eq!(facts, first, "{generation}");
+        assert_eq!(comparable(&facts), comparable(&first), "{generation}");
     }
 }
 
