@@ -121,16 +121,16 @@ fn with_rules(number: usize) -> Tree {
 #[test]
 fn certificates_each_with_a_fix() {
     let _one = ONE.lock();
-    let trees = [0, 200, 2000].map(with_certificates);
+    let trees = [0, 1_000, 10_000].map(with_certificates);
     let [none, some, many] = trees.each_ref().map(|tree| cost(|| whole_run(tree).1));
-    assert_eq!((some.0 - none.0, many.0 - none.0), (200, 2000), "every one is planned");
+    assert_eq!((some.0 - none.0, many.0 - none.0), (1_000, 10_000), "every one is planned");
     in_proportion("certificates", none.1, some.1, many.1);
 }
 
 #[test]
 fn audit_rules_on_disk() {
     let _one = ONE.lock();
-    let trees = [0, 200, 2000].map(with_rules);
+    let trees = [0, 1_000, 10_000].map(with_rules);
     let [none, some, many] = trees.each_ref().map(|tree| cost(|| whole_run(tree).1));
     assert!(none.0 > 0 && many.0 > 0);
     in_proportion("audit rules in rules.d", none.1, some.1, many.1);
@@ -221,6 +221,26 @@ fn system_calls_follow_the_number_of_files() {
 }
 
 const CLEAR: &str = "\r\u{1b}[K";
+
+/// A person sees how far a slow engine has come, and nothing of it afterwards.
+#[test]
+fn progress_of_a_slow_engine() {
+    let engine = RecordedEngine::slow(320, 160, Duration::from_millis(40));
+    let url = engine.url();
+    let args = ["--docker-host", &url, "check", "-b", "cis-l2", "--only", "container-*", "--only", "image-*", "-q"];
+    let mut session = Session::spawn(common::command(&args)).unwrap();
+    session.set_expect_timeout(Some(Duration::from_secs(120)));
+    let found = session.expect(Eof).unwrap();
+    let shown = String::from_utf8_lossy(found.as_bytes()).into_owned();
+    let (lines, report) = shown.rsplit_once(CLEAR).unwrap_or_else(|| panic!("{shown:.200}"));
+    let lines: Vec<&str> = lines.split(CLEAR).collect();
+    for (doing, all) in [("inspecting containers: ", " of 320…"), ("inspecting images: ", " of 160…")] {
+        let counts: Vec<usize> =
+            lines.iter().filter_map(|line| line.strip_prefix(doing)?.strip_suffix(all)?.parse().ok()).collect();
+        assert!(counts.is_sorted() && counts.first() < counts.last(), "{doing}{counts:?} in {lines:?}");
+    }
+    assert!(!report.contains('…') && report.contains("not as wanted"), "{report:.300}");
+}
 
 /// A person sees what takes long, and nothing of it afterwards; whoever is no terminal sees nothing.
 #[test]

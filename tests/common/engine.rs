@@ -14,13 +14,19 @@ use serde_json::{Value, json};
 use super::Tree;
 
 const INFO: &str = include_str!("../data/engine/info-20.10.24.json");
-const CONTAINERS: [&str; 3] = [
+const CONTAINERS: [&str; 4] = [
     include_str!("../data/engine/container-20.10.24.json"),
-    include_str!("../data/engine/container-28.json"),
+    include_str!("../data/engine/container-26.1.5.json"),
+    include_str!("../data/engine/container-28.5.2.json"),
     include_str!("../data/engine/container-29.json"),
 ];
-const IMAGES: [(&str, &str); 2] = [
+const IMAGES: [(&str, &str); 4] = [
     (include_str!("../data/engine/image-20.10.24.json"), include_str!("../data/engine/image-history-20.10.24.json")),
+    (include_str!("../data/engine/image-26.1.5.json"), include_str!("../data/engine/image-history-26.1.5.json")),
+    (
+        include_str!("../data/engine/image-28.5.2-containerd.json"),
+        include_str!("../data/engine/image-history-28.5.2-containerd.json"),
+    ),
     (include_str!("../data/engine/image-29.1.json"), include_str!("../data/engine/image-history-29.1.json")),
 ];
 /// No kernel has processes with such numbers: the containers' own are gone.

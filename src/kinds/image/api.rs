@@ -102,10 +102,11 @@ const LOOK_FOR_USERS: &str = "not looked at: harden does not read the files in i
 const LOOK_FOR_SETUID: &str = "not looked at: harden does not read the files in images; list them without running anything: docker export \
                                $(docker create IMAGE) | tar -tv | grep -E '^-..s|^-.....s'";
 
-fn each<'c>(control: &'c Control, want: &ImageWant, context: &Context, images: &[ImageFacts]) -> Vec<Verdict<'c>> {
+fn each<'c>(control: &'c Control, want: &ImageWant, context: &Context, held: &[ImageFacts]) -> Vec<Verdict<'c>> {
+    let images = &property::ByLayers::of(held);
     let mut verdicts = Vec::new();
     let mut unseen = false;
-    for image in images {
+    for image in held {
         let target = target(image);
         if let Some(why) = &image.unread {
             verdicts.push(unknown(control, target, why.clone()));

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::io;
 
-use super::findings::{SHOWN, first_ranges};
+use super::findings::SHOWN;
+use super::ranges::first_ranges;
 use super::{Tense, View};
 use crate::change::{Action, Activation};
 use crate::render::diff::{self, LineKind};

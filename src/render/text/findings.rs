@@ -5,26 +5,23 @@ use std::io;
 
 use anstyle::AnsiColor;
 
-use super::{Tense, View, counted};
+use super::ranges::{first_ranges, ranges};
+use super::{Tense, View, counted, unknown};
 use crate::baseline::control::{Area, Risk, Severity};
 use crate::finding::{Finding, FixKind, Status};
 use crate::render::style::{BAD, FAINT, GOOD, Page, STRONG, Span, WARN, plain, span};
 use crate::report::Report;
 
 /// Columns of the badge, as wide as `CRITICAL` and two spaces.
-const BADGE: usize = 10;
+pub const BADGE: usize = 10;
 /// Where badges stand.
-const INDENT: usize = 2;
+pub const INDENT: usize = 2;
 /// Where the text of a finding stands.
-const TEXT: usize = INDENT + BADGE;
+pub const TEXT: usize = INDENT + BADGE;
 /// Columns of the labels `seen`, `why`, `fix`, `impact`.
-const LABEL: usize = 8;
+pub const LABEL: usize = 8;
 /// So many names are shown in one paragraph; of more than these only the first [`SHOWN`].
 const NAMES: usize = 20;
-/// Reasons why something could not be observed that are shown before "… for other reasons": each may be of one control alone.
-const REASONS: usize = 20;
-/// Runs of ids in one line that are shown before "and … more".
-const RUNS: usize = 8;
 /// Targets of one control, and changes of one kind, that are shown before "and … more".
 pub const SHOWN: usize = 5;
 
@@ -102,7 +99,7 @@ fn area(findings: &[&Finding], view: &View, page: &mut Page) -> io::Result<()> {
     for group in of(Status::Drift).chunk_by(|a, b| a.control == b.control && a.fix.kind == b.fix.kind) {
         drift(group, view, page)?;
     }
-    unknown(&of(Status::Unknown), view, page)?;
+    unknown::section(&of(Status::Unknown), view, page)?;
     for group in of(Status::Waived).chunk_by(|a, b| a.control == b.control) {
         waived(group, view, page)?;
     }
@@ -130,7 +127,7 @@ fn drift(group: &[&Finding], view: &View, page: &mut Page) -> io::Result<()> {
 }
 
 /// Badge, control, and the target where there is only one.
-fn title(badge: Span, group: &[&Finding], page: &mut Page) -> io::Result<()> {
+pub fn title(badge: Span, group: &[&Finding], page: &mut Page) -> io::Result<()> {
     let Some(first) = group.first() else { return Ok(()) };
     let target = if group.len() > 1 { counted(group.len(), "target") } else { first.target.clone() };
     page.item(INDENT, badge, BADGE, &[span(STRONG, &first.control), plain("  "), plain(target)])
@@ -171,7 +168,7 @@ fn targets(group: &[&Finding], view: &View, page: &mut Page) -> io::Result<()> {
 }
 
 /// Containers and images have short names, of which many fit on a line.
-fn has_short_name(target: &str) -> bool {
+pub fn has_short_name(target: &str) -> bool {
     ["container:", "image:"].iter().any(|kind| target.starts_with(kind))
 }
 
@@ -206,12 +203,12 @@ fn named(group: &[&Finding], view: &View, page: &mut Page) -> io::Result<()> {
 }
 
 /// The name of a container or an image, any other target as it is.
-fn short_name(target: &str) -> &str {
+pub fn short_name(target: &str) -> &str {
     if has_short_name(target) { target.split_once(':').map_or(target, |(_, name)| name) } else { target }
 }
 
 /// Names side by side; of many only the first few.
-fn paragraph<'f>(names: impl ExactSizeIterator<Item = &'f str>, view: &View, page: &mut Page) -> io::Result<()> {
+pub fn paragraph<'f>(names: impl ExactSizeIterator<Item = &'f str>, view: &View, page: &mut Page) -> io::Result<()> {
     let count = names.len();
     let shown = if view.verbose || count <= NAMES { count } else { SHOWN };
     let more = if count > shown { format!(" and {} more (-v shows them all)", count - shown) } else { String::new() };
@@ -230,7 +227,7 @@ fn evidence(finding: &Finding, indent: usize, page: &mut Page) -> io::Result<()>
     Ok(())
 }
 
-fn label(page: &mut Page, label: &'static str, text: &[Span]) -> io::Result<()> {
+pub fn label(page: &mut Page, label: &'static str, text: &[Span]) -> io::Result<()> {
     page.item(TEXT, span(FAINT, label), LABEL, text)
 }
 
@@ -268,59 +265,6 @@ fn each_reason(group: &[&Finding], name: &'static str, before: &'static str, vie
         None | Some(0) => Ok(()),
         Some(more) => label(page, "", &[span(FAINT, format!("and {more} more (-v shows them all)"))]),
     }
-}
-
-/// What could not be observed, by the reason: one that keeps forty controls from being judged is told once.
-fn unknown(findings: &[&Finding], view: &View, page: &mut Page) -> io::Result<()> {
-    let mut groups: Vec<_> = Vec::new();
-    let mut by_reason = reasons(findings);
-    for finding in findings {
-        groups.extend(by_reason.remove_entry(reason(finding)));
-    }
-    let shown = if view.verbose { groups.len() } else { REASONS };
-    if groups.len() > shown {
-        groups.sort_by_key(|(_, findings)| std::cmp::Reverse(findings.len()));
-    }
-    for (reason, group) in groups.iter().take(shown) {
-        for_reason(reason, group, view, page)?;
-    }
-    let rest: usize = groups.iter().skip(shown).map(|(_, findings)| findings.len()).sum();
-    if rest > 0 {
-        page.line(TEXT, &[span(FAINT, format!("{rest} unknown for other reasons (-v shows them all)"))])?;
-    }
-    Ok(())
-}
-
-fn for_reason(reason: &str, group: &[&Finding], view: &View, page: &mut Page) -> io::Result<()> {
-    let badge = span(AnsiColor::Magenta.on_default().bold(), "UNKNOWN");
-    let of_controls: Vec<_> = group.chunk_by(|a, b| a.control == b.control).collect();
-    let alone = of_controls.len() == 1;
-    if alone {
-        title(badge, group, page)?;
-    } else {
-        page.item(INDENT, badge, BADGE, &[span(STRONG, counted(of_controls.len(), "control"))])?;
-    }
-    page.line(TEXT, &[plain("could not be observed: "), plain(reason)])?;
-    if !alone && !view.verbose {
-        return paragraph(of_controls.iter().map(|of_control| control(of_control)), view, page);
-    }
-    for of_control in of_controls {
-        if !alone {
-            page.line(TEXT + 2, &[plain(control(of_control))])?;
-        }
-        if !alone || group.len() > 1 {
-            paragraph(of_control.iter().map(|finding| short_name(&finding.target)), view, page)?;
-        }
-        if view.verbose {
-            let desired = of_control.first().map_or("", |finding| &finding.desired);
-            label(page, "wanted", &[plain(desired)])?;
-        }
-    }
-    Ok(())
-}
-
-fn control<'f>(of_control: &[&'f Finding]) -> &'f str {
-    of_control.first().map_or("", |finding| &finding.control)
 }
 
 fn waived(group: &[&Finding], view: &View, page: &mut Page) -> io::Result<()> {
@@ -372,7 +316,7 @@ fn not_applicable(findings: &[&Finding], view: &View, page: &mut Page) -> io::Re
 }
 
 /// Findings by the reason they give.
-fn reasons<'f>(findings: &[&'f Finding]) -> BTreeMap<&'f str, Vec<&'f Finding>> {
+pub fn reasons<'f>(findings: &[&'f Finding]) -> BTreeMap<&'f str, Vec<&'f Finding>> {
     let mut reasons: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for finding in findings {
         reasons.entry(reason(finding)).or_default().push(*finding);
@@ -380,7 +324,7 @@ fn reasons<'f>(findings: &[&'f Finding]) -> BTreeMap<&'f str, Vec<&'f Finding>> 
     reasons
 }
 
-fn reason(finding: &Finding) -> &str {
+pub fn reason(finding: &Finding) -> &str {
     finding.fix.reason.as_deref().unwrap_or("no reason is given")
 }
 
@@ -389,58 +333,9 @@ fn first_sentence(text: &str) -> &str {
     text.split_inclusive(". ").next().unwrap_or_default().trim_end()
 }
 
-/// `c1, c3-c5` for `c1 c3 c4 c5`.
-pub fn ranges(ids: &[&str]) -> String {
-    runs(ids).into_iter().map(|(text, _)| text).collect::<Vec<_>>().join(", ")
-}
-
-/// The same of the first few, and how many more there are.
-pub fn first_ranges(ids: &[&str]) -> String {
-    let runs = runs(ids);
-    let first = runs.iter().take(RUNS).map(|(text, _)| text.as_str()).collect::<Vec<_>>().join(", ");
-    match runs.iter().skip(RUNS).map(|(_, count)| count).sum::<usize>() {
-        0 => first,
-        more => format!("{first} and {more} more"),
-    }
-}
-
-/// Each run of ids that follow each other, and how many they are.
-fn runs(ids: &[&str]) -> Vec<(String, usize)> {
-    let number = |id: &str| id.strip_prefix('c').and_then(|digits| digits.parse::<u64>().ok());
-    let follows = |a: &&str, b: &&str| number(a).zip(number(b)).is_some_and(|(a, b)| a.checked_add(1) == Some(b));
-    let text = |run: &[&str]| match run {
-        [first, _, .., last] => format!("{first}-{last}"),
-        run => run.join(", "),
-    };
-    ids.chunk_by(follows).map(|run| (text(run), run.len())).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn ids_in_ranges() {
-        let table: [(&[&str], &str); 6] = [
-            (&[], ""),
-            (&["c1"], "c1"),
-            (&["c1", "c2"], "c1, c2"),
-            (&["c1", "c2", "c3", "c5"], "c1-c3, c5"),
-            (&["c9", "c10", "c11"], "c9-c11"),
-            (&["x", "c18446744073709551615", "c0"], "x, c18446744073709551615, c0"),
-        ];
-        for (ids, expected) in table {
-            assert_eq!(ranges(ids), expected);
-        }
-    }
-
-    #[test]
-    fn many_runs_are_cut_short() {
-        let odd: Vec<String> = (0..500).map(|number| format!("c{}", number * 2 + 1)).collect();
-        let odd: Vec<&str> = odd.iter().map(String::as_str).collect();
-        assert_eq!(first_ranges(&odd), "c1, c3, c5, c7, c9, c11, c13, c15 and 492 more");
-        assert_eq!(first_ranges(&odd[..RUNS]), ranges(&odd[..RUNS]));
-    }
 
     #[test]
     fn sentences() {
