@@ -51,6 +51,7 @@ pub fn assess(baseline: &Baseline, facts: &Facts, limits: &Limits) -> Result<Ass
     let created = now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     let (chosen, restart, folded) = loop {
         let (chosen, restart) = choose(baseline, &verdicts, &context, limits, today);
+        progress::stage(format!("planning what fixes {}", progress::many(chosen.len(), "finding")));
         let reference = BaselineRef { name: baseline.name.clone(), digest: baseline.digest.clone() };
         let folded = plan::fold(&verdicts, &chosen, &context, reference, created.clone())?;
         // Each round adds a fixable verdict, so there is a last one.
@@ -227,6 +228,7 @@ pub fn name(risk: Risk) -> &'static str {
 
 /// The report of an assessment.
 pub fn report(facts: &Facts, assessment: &Assessment, outcome: Option<RunOutcome>) -> Report {
+    progress::stage(format!("writing down {}", progress::many(assessment.findings.len(), "finding")));
     let daemon = &facts.daemon;
     let audit = &facts.audit;
     let kernel = audit.kernel.known();
