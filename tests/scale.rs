@@ -1,4 +1,4 @@
-//! Large hosts: ten times as many files, audit rules or findings cost about ten times as much, counted in allocations, memory and
+//! Large hosts: ten times as many files, audit rules, containers or images cost about ten times as much, counted in allocations, memory and
 //! system calls. Time is not asserted.
 
 mod common;
@@ -7,7 +7,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use common::Tree;
 use common::engine::RecordedEngine;
@@ -69,7 +69,7 @@ fn in_proportion(what: &str, none: Cost, some: Cost, ten_times: Cost) {
     for (unit, none, some, ten_times) in parts {
         let (small, large) = (some.saturating_sub(none), ten_times.saturating_sub(none));
         // What is held for a moment may hide beneath the peak of what everything costs.
-        assert!(large <= 13 * small.max(none / 2), "{what}: {small} {unit} become {large} (beside {none})");
+        assert!(large <= 13 * small.max(none), "{what}: {small} {unit} become {large} (beside {none})");
         assert!(large > small, "{what}: ten times as much was not looked at: {small} {unit}, {large}");
     }
 }
@@ -260,7 +260,7 @@ fn progress_on_a_terminal_only() {
     assert_eq!(ran.stderr(), "");
 }
 
-/// Not a test: what the binary needs for large hosts, in seconds and MiB.
+/// Not a test: what the binary needs for large hosts, in seconds of a processor and MiB.
 #[test]
 #[ignore = "measures; run it with --release -- --ignored --nocapture measured"]
 fn measured() {
@@ -283,14 +283,14 @@ fn measured() {
 fn measure(what: &str, args: &[&str]) {
     for format in ["text", "json"] {
         let mut command = common::command(args);
-        let begin = Instant::now();
         let child = command.args(["--format", format]).stdout(std::process::Stdio::null()).spawn().unwrap();
         // SAFETY: zeros are a valid rusage.
         let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
         let mut status = 0;
         // SAFETY: both pointers are to values that live as long.
         unsafe { libc::wait4(child.id().try_into().unwrap(), &raw mut status, 0, &raw mut usage) };
-        let seconds = begin.elapsed().as_secs_f64();
+        let seconds = |time: libc::timeval| time.tv_sec as f64 + time.tv_usec as f64 / 1e6;
+        let seconds = seconds(usage.ru_utime) + seconds(usage.ru_stime);
         println!("{what}, {format}: {seconds:.2} s, {} MiB", usage.ru_maxrss / 1024);
     }
 }
