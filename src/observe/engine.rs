@@ -16,10 +16,12 @@ impl Observer<'_> {
     /// user named the socket it was asked before, and who answers there may be somewhere else.
     pub fn containers(&mut self) {
         if self.facts.containers == Fact::default() {
-            let answers = self.host.endpoint_is_given() && !self.facts.daemon.api.is_absent();
-            self.facts.containers = match &self.facts.daemon.process {
-                Fact::Absent if !answers => Fact::Absent,
-                daemon => self.host.containers(daemon),
+            let daemon = &self.facts.daemon;
+            let answers = self.host.endpoint_is_given() && !daemon.api.is_absent();
+            self.facts.containers = match (&daemon.process, &daemon.api) {
+                (Fact::Absent, _) if !answers => Fact::Absent,
+                (_, Fact::Unknown(why)) if kinds::layout::remote(&self.facts).is_some() => Fact::Unknown(why.clone()),
+                (process, _) => self.host.containers(process),
             };
         }
     }
