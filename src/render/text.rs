@@ -2,6 +2,8 @@
 
 mod changes;
 mod findings;
+mod ranges;
+mod unknown;
 
 use std::io::{self, Write};
 use std::os::fd::{AsFd, AsRawFd};
