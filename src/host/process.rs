@@ -21,6 +21,9 @@ const CONNECT: Duration = Duration::from_secs(1);
 /// The most that is read of one file in /proc, in bytes; command lines are the longest.
 const MAX_READ: u64 = 4 << 20;
 
+/// Programs that answer as an engine of their own, or hold its socket.
+const ENGINES: [&str; 3] = ["podman", "com.docker.", "systemd"];
+
 const NANOS: i64 = 1_000_000_000;
 
 /// What is known of the daemon before it is looked for.
@@ -150,7 +153,14 @@ impl Proc {
                     ));
                 }
                 Verdict::Hidden(why) => hidden = Some(why),
-                Verdict::Other => {}
+                Verdict::Other => {
+                    if let Some(program) = self.forwarder(pid) {
+                        return Fact::Unknown(format!(
+                            "the daemon's socket is served by {program} (process {pid}), which is no dockerd: run harden where \
+                             the engine runs"
+                        ));
+                    }
+                }
             }
         }
         match pid_in(hints.pidfile).map(|pid| self.judge(pid)) {
@@ -162,6 +172,14 @@ impl Proc {
             Some(why) => Fact::Unknown(why),
             None => self.scan(hints.pidfile),
         }
+    }
+
+    /// The program of a process that serves an engine's socket without being one: a tunnel (`ssh -L /run/there.sock:…`) or a proxy,
+    /// and nobody knows to which machine. systemd holds sockets for those that it starts.
+    fn forwarder(&self, pid: i32) -> Option<String> {
+        let exe = self.link(&format!("{pid}/exe")).ok()?;
+        let program = exe.file_name()?.to_str()?;
+        (pid != 1 && !ENGINES.iter().any(|name| program.starts_with(name))).then(|| program.to_owned())
     }
 
     /// The only dockerd among all processes.
