@@ -2,6 +2,8 @@
 
 use std::io::{self, Write};
 
+use serde::Serialize;
+
 use super::style::steers_terminal;
 use crate::report::Report;
 
@@ -12,7 +14,12 @@ use crate::report::Report;
 /// # Errors
 /// Those of `out`.
 pub fn render(report: &Report, out: &mut dyn Write) -> io::Result<()> {
-    let document = serde_json::to_string_pretty(report).map_err(io::Error::other)?;
+    document(report, out)
+}
+
+/// The same of any document.
+pub(super) fn document(value: &impl Serialize, out: &mut dyn Write) -> io::Result<()> {
+    let document = serde_json::to_string_pretty(value).map_err(io::Error::other)?;
     // Outside of strings such a document has no other control character than line breaks, so the rest may be replaced blindly.
     let mut text = String::with_capacity(document.len() + 1);
     for c in document.chars() {

@@ -8,6 +8,7 @@ use anstyle::AnsiColor;
 use super::{Tense, View, counted};
 use crate::baseline::control::{Area, Risk, Severity};
 use crate::finding::{Finding, FixKind, Status};
+use crate::render::sentences::interrupts;
 use crate::render::style::{BAD, FAINT, GOOD, Page, STRONG, Span, WARN, plain, span};
 use crate::report::Report;
 
@@ -75,7 +76,8 @@ pub fn section(report: &Report, view: &View, page: &mut Page) -> io::Result<()> 
     Ok(())
 }
 
-fn heading(area: Area) -> &'static str {
+/// An area as a heading.
+pub fn heading(area: Area) -> &'static str {
     match area {
         Area::Daemon => "Docker daemon",
         Area::Audit => "Audit rules",
@@ -226,11 +228,7 @@ fn fix(group: &[&Finding], view: &View, page: &mut Page) -> io::Result<()> {
                 changes.push(id);
             }
         }
-        let risk = match first.risk {
-            Risk::Safe => "interrupts nothing",
-            Risk::Restart => "restarts dockerd",
-            Risk::Disruptive => "may interrupt workloads",
-        };
+        let risk = interrupts(first.risk);
         let changes = if changes.is_empty() { String::new() } else { format!(" ({})", ranges(&changes)) };
         return label(page, "fix", &[span(GOOD, "automatic"), plain(format!("{changes}, {risk}"))]);
     }
