@@ -231,7 +231,10 @@ pub fn report(facts: &Facts, assessment: &Assessment, outcome: Option<RunOutcome
                 running: match &daemon.process {
                     crate::fact::Fact::Known(_) => Some(true),
                     crate::fact::Fact::Absent => Some(false),
-                    crate::fact::Fact::Unknown(_) => None,
+                    // An engine of another machine is known by its answer alone.
+                    crate::fact::Fact::Unknown(_) => {
+                        daemon.api.known().filter(|_| kinds::layout::remote(facts).is_some()).map(|_| true)
+                    }
                 },
                 config_file: daemon.config_file.clone(),
                 api_version: daemon.api.known().and_then(|api| api.api_version.clone()),

@@ -49,7 +49,8 @@ pub struct Common {
     /// An image tree instead of this host: nothing outside it is read or written, no daemon is asked.
     #[arg(long, global = true, value_name = "DIR", help_heading = "Where to look")]
     pub root: Option<PathBuf>,
-    /// The Engine API's socket, unix:///PATH.
+    /// Where the Engine API listens: unix:///PATH or tcp://HOST:PORT. Of an engine of another machine only containers, images and the
+    /// swarm are judged, and nothing is changed there.
     #[arg(
         long,
         global = true,
@@ -59,6 +60,17 @@ pub struct Common {
         help_heading = "Where to look"
     )]
     pub docker_host: Option<String>,
+    /// Certificates for tcp://: ca.pem, by which the engine is verified, and cert.pem with key.pem where it asks for one. With
+    /// DOCKER_TLS_VERIFY set it is ~/.docker. Without TLS only the loopback device is asked.
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        env = "DOCKER_CERT_PATH",
+        hide_env_values = true,
+        help_heading = "Where to look"
+    )]
+    pub docker_cert_path: Option<PathBuf>,
     /// The engine's version, where it can't be asked (image trees, `generate`).
     #[arg(long, global = true, value_name = "VERSION", help_heading = "Where to look")]
     pub docker_version: Option<String>,

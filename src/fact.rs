@@ -20,7 +20,7 @@ pub use container::{
     ProcessInContainer,
 };
 pub use image::{ImageFacts, ImageStep, ImageUse, MASKED, ScanFacts, ScanOf};
-pub use layout::{Layout, LayoutFacts, RootlessFacts};
+pub use layout::{Layout, LayoutFacts, RemoteFacts, RemotePlace, RootlessFacts};
 pub use machine::{Chain, Listener, ListenerOwner, Login, MachineFacts, Password};
 pub use swarm::{ClusterFacts, SwarmAddresses, SwarmFacts};
 

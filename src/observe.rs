@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use crate::baseline::Baseline;
 use crate::baseline::control::{ImageRule, Place, SocketOf, Want};
 use crate::error::Result;
-use crate::fact::{Fact, Facts, MachineFacts};
+use crate::fact::{Fact, Facts, FileFact, MachineFacts};
 use crate::formats::rules_d;
 use crate::host::Host;
 use crate::host::fs::Want as Look;
@@ -36,6 +36,14 @@ const AUDITCTL: [&str; 3] = ["/usr/sbin/auditctl", "/sbin/auditctl", "/usr/bin/a
 pub fn observe(host: &Host, baseline: &Baseline) -> Result<Facts> {
     let mut observer = Observer::new(host);
     progress::stage("looking at this host");
+    if let Some(remote) = host.remote()? {
+        observer.remote(remote);
+        for control in baseline.controls.iter().filter(|control| kinds::layout::told_by_engine(&control.want)) {
+            kinds::observe(control, &mut observer);
+        }
+        observer.images(baseline);
+        return Ok(observer.facts);
+    }
     observer.machine();
     observer.docker();
     if baseline.controls.iter().any(kinds::needs_audit) {
@@ -121,7 +129,7 @@ impl<'h> Observer<'h> {
     /// Looks at a file's owner and mode.
     pub fn stat(&mut self, path: &str) {
         if !self.facts.files.contains_key(path) {
-            let fact = self.host.root.look(path, Look::Stat);
+            let fact = self.look(path, Look::Stat);
             self.facts.files.insert(path.to_owned(), fact);
         }
     }
@@ -131,10 +139,18 @@ impl<'h> Observer<'h> {
         let seen = matches!(self.facts.files.get(path), Some(Fact::Absent | Fact::Unknown(_)))
             || matches!(self.facts.files.get(path), Some(Fact::Known(file)) if file.content.is_some());
         if !seen {
-            let fact = self.host.root.look(path, Look::Content { limit: MAX_CONFIG });
+            let fact = self.look(path, Look::Content { limit: MAX_CONFIG });
             self.facts.files.insert(path.to_owned(), fact);
         }
         self.facts.files.get(path)?.known()?.content.as_ref().map(|content| content.0.as_slice())
+    }
+
+    /// A file of the host that is judged, which this machine's is not where the engine is another's.
+    fn look(&self, path: &str, want: Look) -> Fact<FileFact> {
+        match kinds::layout::remote(&self.facts) {
+            Some(remote) => Fact::Unknown(remote.elsewhere()),
+            None => self.host.root.look(path, want),
+        }
     }
 
     /// Looks for what matches a pattern.

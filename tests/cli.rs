@@ -81,8 +81,10 @@ fn wrong_usage_says_what_was_meant() {
         }
         assert_eq!(ran.stdout(), "", "{ran}");
     }
-    let ran = harden(&["check", "--docker-host", "tcp://1.2.3.4:2375"]).expect(64);
-    assert!(ran.stderr().contains("unix://"), "{ran}");
+    for (url, text) in [("tcp://1.2.3.4:2375", "--docker-cert-path"), ("ssh://root@h", "ssh HOST harden check")] {
+        let ran = harden(&["check", "--docker-host", url]).expect(64);
+        assert!(ran.stderr().contains(text), "{ran}");
+    }
     // A rollback takes the lock before it looks for the transaction.
     tree.remove(STATE_DIR);
     let difference = before.difference(&tree.snapshot());

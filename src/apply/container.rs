@@ -6,26 +6,18 @@
 
 use std::time::Duration;
 
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::Bytes;
-use hyper::client::conn::http1;
-use hyper::header::{CONTENT_TYPE, HOST};
-use hyper::{Request, StatusCode};
-use hyper_util::rt::TokioIo;
 use serde_json::{Map, Value, json};
-use tokio::net::UnixStream;
 
 use crate::change::{ContainerLimits, RestartPolicy};
 use crate::error::{Error, Result};
 use crate::fact::Fact;
 use crate::formats::size::UNLIMITED;
-use crate::host::{Host, docker};
+use crate::host::Host;
+use crate::host::docker::{self, Method, StatusCode};
 use crate::kinds::container::limits;
 
 /// How long the engine may take for one update: it waits for the kernel to reclaim memory.
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// The longest answer that is read, in bytes.
-const MAX_ANSWER: usize = 64 << 10;
 /// No limit of memory: the engine takes neither 0 nor -1 for it. The difference of the two is what swap may have.
 const NO_MEMORY_LIMIT: i64 = 1 << 62;
 const NO_SWAP_LIMIT: i64 = i64::MAX - 4095;
@@ -137,30 +129,13 @@ fn body(limits: &ContainerLimits) -> Value {
 
 /// Sends the update and returns the engine's warnings.
 fn update(host: &Host, id: &str, limits: &ContainerLimits) -> Result<Vec<String>, String> {
-    let engine = host.engine(docker::TIMEOUT).map_err(|error| error.what)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
-    let runtime = runtime.map_err(|error| error.to_string())?;
-    let work = async {
-        let stream = UnixStream::connect(engine.endpoint().path()).await.map_err(|error| error.to_string())?;
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
-        tokio::spawn(connection);
-        let request = Request::post(format!("/containers/{id}/update"))
-            .header(HOST, "localhost")
-            .header(CONTENT_TYPE, "application/json")
-            .body(Full::new(Bytes::from(body(limits).to_string())));
-        let request = request.map_err(|error| error.to_string())?;
-        let (head, body) = sender.send_request(request).await.map_err(|error| error.to_string())?.into_parts();
-        let body = Limited::new(body, MAX_ANSWER).collect().await.map_err(|error| error.to_string())?.to_bytes();
-        Ok((head.status, body))
-    };
-    let late = || format!("the engine did not answer within {TIMEOUT:?}");
-    let (status, body) =
-        runtime.block_on(async { tokio::time::timeout(TIMEOUT, work).await.unwrap_or_else(|_| Err(late())) })?;
-    let answer: Value = serde_json::from_slice(&body).unwrap_or_default();
-    if status != StatusCode::OK {
-        let message = answer["message"].as_str().unwrap_or_default();
-        return Err(format!("{status}: {message}"));
+    let engine = host.engine(TIMEOUT).map_err(|error| error.what)?;
+    let reply = engine.exchange(Method::POST, &format!("/containers/{id}/update"), Some(&body(limits)));
+    let reply = reply.map_err(|error| error.what)?;
+    if reply.status != StatusCode::OK {
+        return Err(format!("{}: {}", reply.status, reply.message()));
     }
+    let answer: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
     let warnings = answer["Warnings"].as_array().into_iter().flatten();
     Ok(warnings.filter_map(|warning| warning.as_str().map(str::to_owned)).collect())
 }

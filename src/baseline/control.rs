@@ -171,6 +171,9 @@ pub struct KeyWant {
     /// off is drift.
     #[serde(default)]
     pub default_complies: bool,
+    /// Asked only of an engine that knows the key.
+    #[serde(default)]
+    pub where_known: bool,
     /// How drift is fixed.
     #[serde(default)]
     pub fix: KeyFix,
@@ -248,6 +251,8 @@ pub enum DaemonCondition {
     NoDefaultBridge,
     /// The engine listens on no TCP address but loopback.
     NoRemoteTcp,
+    /// dockerd runs without root's rights.
+    Rootless,
 }
 
 /// What must be there before a key may be written.

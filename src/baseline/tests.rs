@@ -69,7 +69,7 @@ mod catalogue {
     fn every_row_parses_and_there_are_as_many_as_the_areas_have() {
         let catalogue = Catalogue::builtin();
         let count = |area: &str| catalogue.ids().filter(|id| id.starts_with(area)).count();
-        assert_eq!([count("daemon-"), count("audit-"), count("file-"), count("socket-")], [26, 23, 22, 5]);
+        assert_eq!([count("daemon-"), count("audit-"), count("file-"), count("socket-")], [28, 23, 22, 5]);
         assert_eq!(count("image-"), 30);
         assert_eq!(count("host-"), 23);
     }

@@ -202,8 +202,14 @@ pub fn state_dir(common: &Common) -> String {
     common.state_dir.to_string_lossy().into_owned()
 }
 
-/// Without root nothing could be written half-way only.
+/// Without root nothing could be written half-way only; and another machine is not changed from here.
 pub fn may_write(host: &Host) -> Result<()> {
+    must_be_root(host)?;
+    host.must_be_here()
+}
+
+/// What belongs to root is written by root.
+pub fn must_be_root(host: &Host) -> Result<()> {
     if host.live() && !nix::unistd::geteuid().is_root() {
         return Err(Error::failure("only root can change this host; nothing was changed").help("sudo harden apply"));
     }

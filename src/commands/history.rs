@@ -16,7 +16,7 @@ pub fn run(common: &Common, id: Option<&str>, prune: bool) -> Result<Ending> {
     let host = open_host(common)?;
     let state_dir = apply::state_dir(common);
     if prune {
-        apply::may_write(&host)?;
+        apply::must_be_root(&host)?;
         let removed = StateDir::lock(&host.root, &state_dir)?.prune()?;
         output::note(&format!("{} removed", crate::plan::count(removed, "old transaction")));
     }

@@ -16,7 +16,7 @@ mod save;
 
 pub use output::unreadable;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{CommandFactory, ValueEnum};
@@ -132,12 +132,39 @@ fn open_host(common: &Common) -> Result<Host> {
         let what = "`--root /` is no image tree: it is this host, whose daemon, sockets and kernel would go unseen";
         return Err(Error::usage(what).help("leave --root out to judge this host"));
     }
+    let certificates = certificates(common)?;
     Host::open(&Access {
         root: common.root.as_deref(),
+        docker_certs: certificates.as_deref(),
         docker_host: common.docker_host.as_deref().filter(|url| !url.is_empty()),
         docker_version: docker_version(common)?,
         state_dir,
     })
+}
+
+/// Where the certificates for an engine on the network are, by the variables of Docker's own client; `None` where it is asked without.
+fn certificates(common: &Common) -> Result<Option<PathBuf>> {
+    let on_network = common.docker_host.as_deref().is_some_and(|url| url.starts_with("tcp://"));
+    if common.root.is_some() || !on_network {
+        return Ok(None);
+    }
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    if let Some(dir) = common.docker_cert_path.as_ref().filter(|dir| !dir.as_os_str().is_empty()) {
+        return Ok(Some(dir.clone()));
+    }
+    if set("DOCKER_TLS_VERIFY").is_some() {
+        let dir = set("DOCKER_CONFIG").or_else(|| Some(set("HOME")?.join(".docker")));
+        let unknown =
+            || Error::usage("DOCKER_TLS_VERIFY is set, and where the certificates are is not: HOME is not set either");
+        return dir.map(Some).ok_or_else(|| unknown().help("--docker-cert-path DIR (or DOCKER_CERT_PATH)"));
+    }
+    match set("DOCKER_TLS") {
+        None => Ok(None),
+        Some(_) => {
+            let what = "DOCKER_TLS asks for encryption without verification, which harden does not do: anybody on the way could answer";
+            Err(Error::usage(what).help("set DOCKER_TLS_VERIFY=1, or give --docker-cert-path DIR with ca.pem"))
+        }
+    }
 }
 
 /// The same, whose daemon may take as long to answer after a restart as the command line says.

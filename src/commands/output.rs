@@ -81,6 +81,9 @@ fn options(common: &Common) -> String {
     words.extend(common.baseline.iter().map(|name| format!("-b {}", quoted(name))));
     words.extend(common.root.iter().map(|root| format!("--root {}", quoted(&root.to_string_lossy()))));
     words.extend(common.docker_host.iter().filter(|url| !url.is_empty()).map(|url| format!("--docker-host {}", quoted(url))));
+    let certs =
+        common.docker_cert_path.iter().filter(|_| common.docker_host.as_deref().is_some_and(|url| url.starts_with("tcp://")));
+    words.extend(certs.map(|dir| format!("--docker-cert-path {}", quoted(&dir.to_string_lossy()))));
     words.extend(common.docker_version.iter().map(|version| format!("--docker-version {}", quoted(version))));
     words.extend(common.set.iter().map(|set| format!("--set {}", quoted(set))));
     words.extend(common.only.iter().map(|glob| format!("--only {}", quoted(glob))));

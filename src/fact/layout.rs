@@ -27,6 +27,45 @@ pub enum Layout {
     Desktop,
     /// Podman, which answers in Docker's place.
     Podman,
+    /// An engine on the network that is not seen to be of this machine.
+    Remote(RemoteFacts),
+}
+
+/// An engine that is asked over the network, and is not seen to be this machine's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RemoteFacts {
+    /// Where it was asked, as `tcp://HOST:PORT`.
+    pub url: String,
+    /// Where it is, as far as is known.
+    pub place: RemotePlace,
+}
+
+/// Where an engine on the network is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RemotePlace {
+    /// On another machine.
+    Elsewhere,
+    /// Behind this process here, which is no dockerd: a tunnel, or a proxy.
+    Behind(String),
+    /// It can't be told, for this reason.
+    Untold(String),
+}
+
+impl RemoteFacts {
+    /// Why nothing of its machine was looked at, and what to do.
+    pub fn elsewhere(&self) -> String {
+        let url = &self.url;
+        match &self.place {
+            RemotePlace::Elsewhere => format!("the engine at {url} is another machine's: run harden there"),
+            RemotePlace::Behind(process) => {
+                format!(
+                    "the engine at {url} is reached through {process}, which is no dockerd: run harden where the engine runs"
+                )
+            }
+            RemotePlace::Untold(why) => format!("whether the engine at {url} is this machine's can't be told: {why}"),
+        }
+    }
 }
 
 /// A rootless dockerd, with the directories that its environment gives it.

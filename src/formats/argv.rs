@@ -216,7 +216,7 @@ fn with_member(object: Option<&Value>, name: &str, value: Value) -> Value {
 }
 
 /// A boolean as Go's strconv.ParseBool reads it.
-fn parse_bool(text: &str) -> Option<bool> {
+pub(crate) fn parse_bool(text: &str) -> Option<bool> {
     match text {
         "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
         "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),

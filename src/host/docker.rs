@@ -13,11 +13,14 @@ mod images;
 pub(crate) mod inspect;
 mod pool;
 mod swarm;
+mod tcp;
+mod tls;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
@@ -29,12 +32,17 @@ use hyper::client::conn::http1;
 use hyper::header::{CONTENT_TYPE, HOST, HeaderMap, SERVER};
 pub use hyper::{Method, StatusCode};
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::UnixStream;
 
 use crate::error::{Error, Result};
-use crate::fact::{ApiFacts, Fact};
+use crate::fact::{ApiFacts, Fact, ListenerOwner};
+use crate::host::listeners;
 
 pub use images::Asked as AskedOfImages;
+use tcp::Broken;
+pub use tcp::Tcp;
+use tls::Tls;
 
 /// How long observing waits for the daemon.
 pub const TIMEOUT: Duration = Duration::from_secs(5);
@@ -46,10 +54,12 @@ pub const MAX_BODY: usize = 64 << 20;
 const MAX_SOCKET_PATH: usize = 107;
 
 /// Where the Engine API listens.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Endpoint {
     /// A Unix socket, by its absolute path.
     Unix(PathBuf),
+    /// A port, of this machine or of another one.
+    Tcp(Tcp),
 }
 
 impl Default for Endpoint {
@@ -61,28 +71,51 @@ impl Default for Endpoint {
 
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Endpoint::Unix(path) = self;
-        write!(f, "unix://{}", path.display())
+        match self {
+            Endpoint::Unix(path) => write!(f, "unix://{}", path.display()),
+            Endpoint::Tcp(tcp) => tcp.fmt(f),
+        }
     }
 }
 
 impl Endpoint {
-    /// Reads what `--docker-host` or `DOCKER_HOST` says. Anything but `unix:///PATH` is an [`Error::usage`].
-    pub fn parse(url: &str) -> Result<Endpoint> {
+    /// Reads what `--docker-host` or `DOCKER_HOST` says: `unix:///PATH` or `tcp://HOST:PORT`, the latter with the directory of the
+    /// certificates that protect the way.
+    ///
+    /// # Errors
+    /// When it is neither, or the certificates can't be used.
+    pub fn parse(url: &str, certificates: Option<&Path>) -> Result<Endpoint> {
         // The rest of a URL may hold a password, so only the scheme is ever repeated.
         let path = match url.split_once("://") {
             Some(("unix", path)) => path,
-            Some((scheme @ ("tcp" | "http" | "https" | "ssh" | "fd" | "npipe"), _)) => {
-                return Err(Error::usage(format!("the Docker host is given as {scheme}://, and only unix:// is supported"))
-                    .help("run harden on the Docker host itself, with --docker-host unix:///run/docker.sock"));
+            Some(("tcp", rest)) => return Tcp::parse(rest, certificates).map(Endpoint::Tcp),
+            Some((scheme @ ("http" | "https"), _)) => {
+                return Err(Error::usage(format!(
+                    "the Docker host is given as {scheme}://, and unix:// or tcp:// is expected"
+                ))
+                .help("write --docker-host tcp://HOST:PORT"));
+            }
+            Some(("ssh", _)) => {
+                return Err(Error::usage("the Docker host is given as ssh://, and harden goes to no other host by itself")
+                    .help("run it there: ssh HOST harden check --format json"));
+            }
+            Some((scheme @ ("fd" | "npipe"), _)) => {
+                return Err(Error::usage(format!(
+                    "the Docker host is given as {scheme}://, and unix:// or tcp:// is expected"
+                ))
+                .help(EXAMPLE));
             }
             Some(_) => {
-                return Err(Error::usage("the Docker host has an unknown scheme; unix:///PATH is expected").help(EXAMPLE));
+                let what = "the Docker host has an unknown scheme; unix:///PATH or tcp://HOST:PORT is expected";
+                return Err(Error::usage(what).help(EXAMPLE));
             }
             None if url.starts_with('/') => {
                 return Err(Error::usage("the Docker host has no scheme").help(format!("write --docker-host unix://{url}")));
             }
-            None => return Err(Error::usage("the Docker host is not a URL; unix:///PATH is expected").help(EXAMPLE)),
+            None => {
+                let what = "the Docker host is not a URL; unix:///PATH or tcp://HOST:PORT is expected";
+                return Err(Error::usage(what).help(EXAMPLE));
+            }
         };
         if !path.starts_with('/') || path.ends_with('/') {
             return Err(
@@ -98,15 +131,22 @@ impl Endpoint {
         }
         Ok(Endpoint::Unix(path.into()))
     }
-
-    /// The socket's path.
-    pub fn path(&self) -> &Path {
-        let Endpoint::Unix(path) = self;
-        path
-    }
 }
 
+/// What a server of Go's says to somebody who does not use TLS.
+const SPEAKS_TLS: &[u8] = b"HTTP request to an HTTPS server";
 const EXAMPLE: &str = "for example --docker-host unix:///run/docker.sock";
+
+/// A connection, whatever it goes over.
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+/// A connection, and its two addresses where it is one of the network.
+struct Connected {
+    stream: Box<dyn Stream>,
+    addresses: Option<(SocketAddr, SocketAddr)>,
+}
 
 /// What the daemon answered.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -256,19 +296,61 @@ impl Engine {
     }
 
     /// The process that called `listen` on the socket, as the kernel noted it; `None` when it lives in another pid namespace.
-    /// `Absent` when nothing listens. Waits at most `timeout`.
+    /// Of a connection over the network it is the process that has taken it; `None` when that is not on this machine. `Absent` when
+    /// nothing listens. Waits at most `timeout`.
     ///
-    /// With socket activation that is systemd, and asking starts Docker.
+    /// With socket activation of a Unix socket that is systemd, and asking starts Docker.
     pub fn peer_pid(&self, timeout: Duration) -> Fact<Option<i32>> {
-        let credentials = self.within(timeout, async {
-            let stream = self.connect().await?;
-            stream.peer_cred().map_err(|e| self.failed(&format!("SO_PEERCRED: {e}")))
+        let asked = self.within(timeout, async {
+            let Endpoint::Unix(path) = &self.endpoint else {
+                return Ok(match self.taker().await? {
+                    Fact::Known(owner) => Fact::Known(Some(owner.pid)),
+                    Fact::Absent => Fact::Known(None),
+                    Fact::Unknown(why) => Fact::Unknown(why),
+                });
+            };
+            let stream = self.connect_unix(path).await?;
+            let credentials = stream.peer_cred().map_err(|e| self.failed(&format!("SO_PEERCRED: {e}")))?;
+            Ok(Fact::Known(credentials.pid().filter(|pid| *pid > 0)))
         });
-        match credentials {
-            Ok(credentials) => Fact::Known(credentials.pid().filter(|pid| *pid > 0)),
+        match asked {
+            Ok(peer) => peer,
             Err(Miss::NoListener) => Fact::Absent,
             Err(Miss::Failed(why)) => Fact::Unknown(why),
         }
+    }
+
+    /// The process that takes a connection over the network: that of this machine which has its other end; `Absent` where none has.
+    ///
+    /// # Errors
+    /// When nobody answers, or in another way than an engine.
+    pub fn taken_by(&self) -> Result<Fact<ListenerOwner>> {
+        self.within(self.timeout, self.taker()).map_err(|miss| Error::failure(self.why(miss)))
+    }
+
+    async fn taker(&self) -> Result<Fact<ListenerOwner>, Miss> {
+        let connected = self.connect().await?;
+        let Some((here, there)) = connected.addresses else { return Ok(Fact::Absent) };
+        let failed = |e: hyper::Error| match self.tls() {
+            Some(tls) if tls.explain(&e).is_none() => self.failed(&format!("{}; {}", chain(&e), tls.hint())),
+            _ => self.broken("GET /_ping", &e),
+        };
+        let (mut sender, connection) = http1::handshake(TokioIo::new(connected.stream)).await.map_err(failed)?;
+        tokio::spawn(connection);
+        let request = Request::get("/_ping").header(HOST, "localhost").body(Full::new(Bytes::new()));
+        let request = request.map_err(|e| self.failed(&e.to_string()))?;
+        // Only what was answered has been taken; until then the connection belongs to nobody.
+        let reply = sender.send_request(request).await.map_err(failed)?;
+        if reply.status() == StatusCode::BAD_REQUEST && self.tls().is_none() {
+            let body = Limited::new(reply.into_body(), self.max_body).collect().await;
+            let body = body.map(|body| body.to_bytes()).unwrap_or_default();
+            if body.windows(SPEAKS_TLS.len()).any(|text| text == SPEAKS_TLS) {
+                return Err(self.failed(
+                    "it speaks TLS; name the directory that has ca.pem, cert.pem and key.pem: --docker-cert-path DIR (or DOCKER_CERT_PATH)",
+                ));
+            }
+        }
+        Ok(listeners::taken_by(here, there))
     }
 
     /// Turns two replies into facts. `/networks/bridge` may be missing (no default bridge), `/info` may not.
@@ -323,8 +405,8 @@ impl Engine {
 
     /// One request over a connection of its own.
     async fn send(self, method: Method, target: String, body: Bytes) -> Result<Reply, Miss> {
-        let failed = |e: hyper::Error| self.failed(&format!("{method} {target}: {}", chain(&e)));
-        let stream = TokioIo::new(self.connect().await?);
+        let failed = |e: hyper::Error| self.broken(&format!("{method} {target}"), &e);
+        let stream = TokioIo::new(self.connect().await?.stream);
         let (mut sender, connection) = http1::handshake(stream).await.map_err(failed)?;
         // Its errors reach the request too; dropping the runtime ends it.
         tokio::spawn(connection);
@@ -350,9 +432,29 @@ impl Engine {
         })
     }
 
-    async fn connect(&self) -> Result<UnixStream, Miss> {
+    async fn connect(&self) -> Result<Connected, Miss> {
+        let tcp = match &self.endpoint {
+            Endpoint::Unix(path) => {
+                return Ok(Connected { stream: Box::new(self.connect_unix(path).await?), addresses: None });
+            }
+            Endpoint::Tcp(tcp) => tcp,
+        };
+        let stream = tcp.connect().await.map_err(|broken| match broken {
+            Broken::Refused => Miss::NoListener,
+            Broken::Failed(why) => self.failed(&why),
+        })?;
+        let addresses = stream.local_addr().and_then(|here| Ok((here, stream.peer_addr()?)));
+        let addresses = Some(addresses.map_err(|e| self.failed(&e.to_string()))?);
+        let stream: Box<dyn Stream> = match tcp.tls() {
+            Some(tls) => Box::new(tls.secure(stream).await.map_err(|why| self.failed(&why))?),
+            None => Box::new(stream),
+        };
+        Ok(Connected { stream, addresses })
+    }
+
+    async fn connect_unix(&self, path: &Path) -> Result<UnixStream, Miss> {
         loop {
-            let error = match UnixStream::connect(self.endpoint.path()).await {
+            let error = match UnixStream::connect(path).await {
                 Ok(stream) => return Ok(stream),
                 Err(error) => error,
             };
@@ -370,14 +472,33 @@ impl Engine {
     fn within<T>(&self, timeout: Duration, work: impl Future<Output = Result<T, Miss>>) -> Result<T, Miss> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
         let runtime = runtime.map_err(|e| self.failed(&format!("cannot wait for it: {e}")))?;
-        runtime.block_on(async {
+        let result = runtime.block_on(async {
             let late = |_| Err(self.failed(&format!("no answer within {timeout:?}")));
             tokio::time::timeout(timeout, work).await.unwrap_or_else(late)
-        })
+        });
+        // A name that is still being resolved is not waited for.
+        runtime.shutdown_background();
+        result
     }
 
     fn socket(&self) -> String {
-        self.endpoint.path().display().to_string()
+        match &self.endpoint {
+            Endpoint::Unix(path) => path.display().to_string(),
+            Endpoint::Tcp(tcp) => tcp.to_string(),
+        }
+    }
+
+    /// What ended a request before its answer, in the terms of TLS where it is that.
+    fn broken(&self, request: &str, error: &hyper::Error) -> Miss {
+        let why = self.tls().and_then(|tls| tls.explain(error));
+        self.failed(&why.unwrap_or_else(|| format!("{request}: {}", chain(error))))
+    }
+
+    fn tls(&self) -> Option<&Tls> {
+        match &self.endpoint {
+            Endpoint::Tcp(tcp) => tcp.tls(),
+            Endpoint::Unix(_) => None,
+        }
     }
 
     fn failed(&self, why: &str) -> Miss {
@@ -385,7 +506,8 @@ impl Engine {
     }
 
     fn no_listener(&self) -> String {
-        format!("no daemon listens on {}", self.socket())
+        let how = if matches!(self.endpoint, Endpoint::Tcp(_)) { " (connection refused)" } else { "" };
+        format!("no daemon listens on {}{how}", self.socket())
     }
 
     fn permission_denied(&self) -> String {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::net::SocketAddr;
 
 use crate::fact::{Fact, Listener, ListenerOwner};
 use crate::formats::proc_net::{self, Socket};
@@ -32,6 +33,25 @@ pub fn read() -> Fact<Vec<Listener>> {
         },
     };
     Fact::Known(found.into_iter().map(listener).collect())
+}
+
+/// The process of this machine that has the other end of a connection from `here` to `there`; `Absent` where none has.
+pub fn taken_by(here: SocketAddr, there: SocketAddr) -> Fact<ListenerOwner> {
+    for path in ["/proc/net/tcp", "/proc/net/tcp6"] {
+        let text = match fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(error) => return Fact::Unknown(format!("{path}: {error}")),
+        };
+        if let Some(socket) = proc_net::connected(&text, there, here) {
+            let inode = socket.inode;
+            let (mut owners, doubt) = owners(&[("tcp", socket)]);
+            let unseen =
+                || doubt.unwrap_or_else(|| format!("no process has its other end {there}; run harden where dockerd runs"));
+            return owners.remove(&inode).map_or_else(|| Fact::Unknown(unseen()), Fact::Known);
+        }
+    }
+    Fact::Absent
 }
 
 /// The processes that hold these sockets, and why some could not be asked.
@@ -94,6 +114,17 @@ mod tests {
         ] {
             assert_eq!(is_of_container(&groups), expected, "{groups}");
         }
+    }
+
+    #[test]
+    fn the_other_end_of_a_connection() {
+        let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = std::net::TcpStream::connect(socket.local_addr().unwrap()).unwrap();
+        let (here, there) = (client.local_addr().unwrap(), client.peer_addr().unwrap());
+        let (_taken, _) = socket.accept().unwrap();
+        let Fact::Known(owner) = taken_by(here, there) else { panic!("not found") };
+        assert_eq!(owner.pid, std::process::id() as i32);
+        assert_eq!(taken_by(here, SocketAddr::from(([192, 0, 2, 1], there.port()))), Fact::Absent);
     }
 
     #[test]

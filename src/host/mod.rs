@@ -20,7 +20,7 @@ pub(crate) mod scratch;
 mod state;
 pub(crate) mod walk;
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
@@ -28,7 +28,8 @@ use std::time::Duration;
 use crate::apply::journal;
 use crate::error::{Error, Result};
 use crate::fact::{
-    ClusterFacts, ContainerFacts, Content, Fact, Facts, HostFacts, ImageFacts, KernelAudit, Login, ProcessFact, ServiceManager,
+    ClusterFacts, ContainerFacts, Content, Fact, Facts, HostFacts, ImageFacts, KernelAudit, Login, ProcessFact, RemoteFacts,
+    RemotePlace, ServiceManager,
 };
 use crate::formats;
 use accounts::Accounts;
@@ -45,6 +46,8 @@ pub struct Access<'a> {
     pub root: Option<&'a Path>,
     /// `--docker-host` or `DOCKER_HOST`.
     pub docker_host: Option<&'a str>,
+    /// Where the certificates for an engine on the network are.
+    pub docker_certs: Option<&'a Path>,
     /// `--docker-version`.
     pub docker_version: Option<&'a str>,
     /// `--state-dir`.
@@ -62,6 +65,8 @@ pub struct Host {
     accounts: Accounts,
     /// Where to ask the engine; an image tree has none.
     api: Option<Api>,
+    /// The engine where it is on the network and not of this machine; looked at once.
+    remote: OnceCell<Result<Option<RemoteFacts>>>,
     state_dir: String,
 }
 
@@ -83,13 +88,13 @@ impl Host {
         let live = access.root.is_none();
         let api = match (live, access.docker_host) {
             (false, _) => None,
-            (true, Some(url)) => Some(Api::Given(Endpoint::parse(url)?)),
+            (true, Some(url)) => Some(Api::Given(Endpoint::parse(url, access.docker_certs)?)),
             (true, None) => Some(Api::Found(RefCell::new(Ok(Endpoint::default())))),
         };
         let accounts = Accounts::of(&root);
         let docker_version = access.docker_version.map(str::to_owned);
         let (health_timeout, state_dir) = (HEALTH_TIMEOUT, access.state_dir.to_owned());
-        Ok(Self { root, docker_version, health_timeout, accounts, api, state_dir })
+        Ok(Self { root, docker_version, health_timeout, accounts, api, remote: OnceCell::new(), state_dir })
     }
 
     /// Whether this is the running host.
@@ -210,6 +215,47 @@ impl Host {
         matches!(self.api, Some(Api::Given(_)))
     }
 
+    /// An engine on the network, unless it is this machine's own: the process that takes connections to it is a dockerd
+    /// here. A tunnel or a forwarded port at an address of this machine leads to another one's.
+    ///
+    /// # Errors
+    /// When nobody answers there, or who answers does not prove who it is.
+    pub fn remote(&self) -> Result<Option<RemoteFacts>> {
+        let Some(Api::Given(endpoint @ Endpoint::Tcp(_))) = &self.api else { return Ok(None) };
+        let look = || {
+            let engine = Engine::new(endpoint.clone(), docker::TIMEOUT);
+            let place = match engine.taken_by()? {
+                Fact::Absent => RemotePlace::Elsewhere,
+                Fact::Unknown(why) => RemotePlace::Untold(why),
+                Fact::Known(owner) => match process::as_dockerd(owner.pid) {
+                    Fact::Known(_) => return Ok(None),
+                    Fact::Unknown(why) => RemotePlace::Untold(why),
+                    Fact::Absent => {
+                        let of = if owner.container { " of a container" } else { "" };
+                        RemotePlace::Behind(format!("{}{of} (process {})", owner.program, owner.pid))
+                    }
+                },
+            };
+            Ok(Some(RemoteFacts { url: endpoint.to_string(), place }))
+        };
+        self.remote.get_or_init(look).clone()
+    }
+
+    /// Makes sure that this machine is the one to be changed.
+    ///
+    /// # Errors
+    /// When the engine is another machine's, or that can't be told.
+    pub fn must_be_here(&self) -> Result<()> {
+        match (self.remote(), &self.api) {
+            (Ok(None), _) => Ok(()),
+            (Ok(Some(remote)), _) => Err(Error::failure(format!("{}; nothing was changed", remote.elsewhere()))
+                .help("to change this machine, unset DOCKER_HOST or leave --docker-host out")),
+            // It may be down just because of what is to be put back.
+            (_, Some(Api::Given(Endpoint::Tcp(tcp)))) if tcp.is_own() => Ok(()),
+            (Err(error), _) => Err(error),
+        }
+    }
+
     /// Asks a daemon that is known to run, and waits for the answer.
     pub fn ask(&self) -> Answer {
         match self.endpoint() {
@@ -266,6 +312,11 @@ impl Host {
             Fact::Absent => return Fact::Absent,
             Fact::Unknown(why) => return Fact::Unknown(why),
         };
+        // The numbers of another machine's processes are anybody's here.
+        if let Ok(Some(remote)) = self.remote() {
+            let elsewhere = || Fact::Unknown(remote.elsewhere());
+            return Fact::Known(seen.into_iter().map(|(facts, _)| ContainerFacts { kernel: elsewhere(), ..facts }).collect());
+        }
         let side = container::HostSide::new(daemon.known().map(|process| process.pid));
         let with_kernel = |(facts, pid): (ContainerFacts, i64)| {
             let kernel = if pid > 0 { side.container(&facts.id, pid) } else { Fact::Absent };
@@ -370,6 +421,7 @@ mod tests {
             health_timeout: HEALTH_TIMEOUT,
             accounts: Accounts::of(&scratch.root()),
             api: None,
+            remote: OnceCell::new(),
             state_dir: "/state".into(),
         };
         let mut facts = Facts::default();

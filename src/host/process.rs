@@ -40,6 +40,15 @@ pub fn dockerd(hints: &Hints) -> Fact<ProcessFact> {
     Proc::new(Path::new("/proc")).dockerd(hints)
 }
 
+/// This process, if it is a dockerd of this host; `Absent` when it is anything else.
+pub fn as_dockerd(pid: i32) -> Fact<ProcessFact> {
+    match Proc::new(Path::new("/proc")).judge(pid) {
+        Verdict::Dockerd(process) | Verdict::OfUser(process) => Fact::Known(process),
+        Verdict::Foreign | Verdict::Other => Fact::Absent,
+        Verdict::Hidden(why) => Fact::Unknown(why),
+    }
+}
+
 /// Reads a process. `Absent` when there is none of that number.
 pub fn read(pid: i32) -> Fact<ProcessFact> {
     match Proc::new(Path::new("/proc")).read(pid) {

@@ -8,9 +8,9 @@ use crate::fact::{ApiFacts, Fact, Facts};
 use crate::finding::{Outcome, Verdict};
 use crate::formats::daemon_json::{self, Document, Op};
 use crate::formats::{daemon_keys, mask};
-use crate::kinds::effective::{ConfigFile, Origin, SERVICE, SOCKET, Setting};
+use crate::kinds::effective::{ConfigFile, Origin, SERVICE, Setting};
 use crate::kinds::supervisor::Supervisor;
-use crate::kinds::{Context, docker_missing, flags, layout, not_applicable, prerequisites, unit, unknown, verdict};
+use crate::kinds::{Context, docker_missing, flags, layout, listens, not_applicable, prerequisites, unknown, verdict};
 use crate::observe::Observer;
 
 /// The engine's note of being part of a swarm, beneath its data root.
@@ -61,7 +61,17 @@ pub fn judge<'c>(control: &'c Control, want: &'c DaemonWant, context: &Context) 
             Err(why) => return vec![unknown(control, target, why)],
         }
     }
-    want.key.iter().map(|key| judge_key(control, want, key, context)).collect()
+    let sockets =
+        want.key.iter().filter(|key| key.name == listens::HOSTS).filter_map(|key| listens::judge_socket(control, key, context));
+    let judge = |key| not_known(control, key, context).unwrap_or_else(|| judge_key(control, want, key, context));
+    want.key.iter().map(judge).chain(sockets).collect()
+}
+
+/// What an engine has no key for can't be asked of it.
+fn not_known<'c>(control: &'c Control, key: &KeyWant, context: &Context) -> Option<Verdict<'c>> {
+    let version = context.effective.version.filter(|_| key.where_known)?;
+    let reason = format!("Docker {version} does not know the key {}", key.name);
+    (!daemon_keys::accepted(&key.name, Some(version))).then(|| not_applicable(control, target(key), reason))
 }
 
 fn target(key: &KeyWant) -> String {
@@ -453,31 +463,18 @@ fn holds(condition: DaemonCondition, context: &Context) -> Result<Option<String>
             if let Some(why) = context.effective.uncertain("hosts", facts) {
                 return Err(why);
             }
-            remote_listeners(context).is_empty().then(|| "the engine listens on no TCP address but loopback".into())
+            listens::beyond_this_host(context).is_empty().then(|| "the engine listens on no TCP address but loopback".into())
+        }
+        DaemonCondition::Rootless => {
+            let options = facts.daemon.api.known().and_then(|api| api.security_options.as_ref());
+            let told = options.is_some_and(|options| options.iter().any(|option| option == "name=rootless"));
+            let rootless = told || layout::owner(facts).is_some();
+            rootless.then(|| "dockerd is rootless, and root in its containers is its user".into())
         }
         DaemonCondition::NoDefaultBridge => {
             text("bridge").filter(|bridge| bridge == "none").map(|_| "dockerd has no default bridge (bridge: none)".into())
         }
     })
-}
-
-/// The TCP addresses that the engine listens on, loopback left out: of `hosts`, and of docker.socket where systemd listens.
-fn remote_listeners(context: &Context) -> Vec<String> {
-    let hosts = match context.effective.configured("hosts") {
-        Some(Value::Array(hosts)) => hosts.iter().filter_map(|host| host.as_str().map(str::to_owned)).collect(),
-        _ => Vec::new(),
-    };
-    let tcp = |host: &String| host.strip_prefix("tcp://").map(str::to_owned);
-    let mut found: Vec<String> = hosts.iter().filter_map(tcp).collect();
-    if context.effective.socket_activated() {
-        let socket = unit::merged(context.facts, SOCKET);
-        let of_socket = socket.list("Socket", "ListenStream");
-        found
-            .extend(of_socket.iter().map(|(value, _)| (*value).to_owned()).filter(|value| !value.starts_with(['/', '%', '@'])));
-    }
-    let loopback = |address: &String| ["127.", "localhost", "[::1]"].iter().any(|local| address.starts_with(local));
-    found.retain(|address| !loopback(address));
-    found
 }
 
 /// Trap: a reload accepts live-restore on a node of a swarm, and only the next start fails.

@@ -3,9 +3,9 @@
 //! Controls are written for root's own dockerd, with the paths that everybody knows. Under another layout each is re-rooted, or it
 //! does not apply, or its fix is left to the user; a path of root's own daemon is never taken for another's.
 
-use crate::baseline::control::{Control, Want};
+use crate::baseline::control::{Area, Control, ImageRule, Want};
 use crate::change::Edit;
-use crate::fact::{Facts, Layout, RootlessFacts};
+use crate::fact::{Facts, Layout, RemoteFacts, RemotePlace, RootlessFacts};
 use crate::finding::{Outcome, Verdict};
 use crate::kinds::effective::{DEFAULT_CONFIG_FILE, SERVICE, SOCKET};
 
@@ -40,7 +40,7 @@ pub fn config_file(layout: &Layout) -> Result<String, String> {
             let home = daemon.config_home.as_deref().ok_or("dockerd's environment can't be read")?;
             Ok(format!("{home}/docker/daemon.json"))
         }
-        Layout::Rootful | Layout::Desktop | Layout::Podman => Ok(DEFAULT_CONFIG_FILE.into()),
+        Layout::Rootful | Layout::Desktop | Layout::Podman | Layout::Remote(_) => Ok(DEFAULT_CONFIG_FILE.into()),
     }
 }
 
@@ -65,7 +65,7 @@ pub fn runtime_dir(facts: &Facts) -> Option<&str> {
 pub fn path(path: &str, facts: &Facts) -> Result<String, String> {
     let beneath = |dir: &str| path.strip_prefix(dir).filter(|rest| rest.is_empty() || rest.starts_with('/'));
     let (whose, has_etc_docker) = match &facts.daemon.layout.kind {
-        Layout::Rootful | Layout::Desktop | Layout::Podman => return Ok(path.to_owned()),
+        Layout::Rootful | Layout::Desktop | Layout::Podman | Layout::Remote(_) => return Ok(path.to_owned()),
         Layout::Snap => ("the snap's dockerd", true),
         Layout::Rootless(daemon) => ("a rootless dockerd", daemon.config_home.is_some()),
     };
@@ -91,7 +91,7 @@ pub fn path(path: &str, facts: &Facts) -> Result<String, String> {
 /// The name under which facts have a unit of this layout; an error says why there is none.
 pub fn unit<'n>(name: &'n str, facts: &Facts) -> Result<&'n str, String> {
     let (whose, service) = match &facts.daemon.layout.kind {
-        Layout::Rootful | Layout::Desktop | Layout::Podman => return Ok(name),
+        Layout::Rootful | Layout::Desktop | Layout::Podman | Layout::Remote(_) => return Ok(name),
         Layout::Snap => ("the snap's dockerd", SNAP_SERVICE),
         Layout::Rootless(_) => ("a rootless dockerd", USERS_SERVICE),
     };
@@ -103,12 +103,43 @@ pub fn unit<'n>(name: &'n str, facts: &Facts) -> Result<&'n str, String> {
     }
 }
 
+/// The engine that is asked, where it is not of this machine.
+pub fn remote(facts: &Facts) -> Option<&RemoteFacts> {
+    match &facts.daemon.layout.kind {
+        Layout::Remote(remote) => Some(remote),
+        _ => None,
+    }
+}
+
+/// Whether a control speaks of what the engine tells by itself, wherever it runs; all others speak of its machine.
+pub fn told_by_engine(want: &Want) -> bool {
+    match want {
+        Want::Container(_) | Want::Swarm(_) | Want::Attest(_) | Want::Rootless(_) => true,
+        // These look at the accounts of the machine.
+        Want::Image(want) => !matches!(want.rule, ImageRule::ContentTrust | ImageRule::SigningKeysProtected),
+        Want::Daemon(_)
+        | Want::DaemonConfig(_)
+        | Want::File(_)
+        | Want::Socket(_)
+        | Want::Unit(_)
+        | Want::Watch(_)
+        | Want::AuditState(_)
+        | Want::Sysctl(_)
+        | Want::Host(_) => false,
+    }
+}
+
 /// What a control comes to before it is looked at more closely, where the layout settles it.
 pub fn settled(control: &Control, facts: &Facts) -> Option<Outcome> {
+    if let Some(remote) = remote(facts) {
+        let untold = matches!(remote.place, RemotePlace::Untold(_));
+        let outcome = if untold { Outcome::Unknown } else { Outcome::NotApplicable };
+        return (!told_by_engine(&control.want)).then(|| outcome(remote.elsewhere()));
+    }
     let of_the_daemon = matches!(
         control.want,
         Want::Daemon(_) | Want::DaemonConfig(_) | Want::File(_) | Want::Socket(_) | Want::Unit(_) | Want::Watch(_)
-    );
+    ) || matches!(control.want, Want::Host(_)) && control.area == Area::Daemon;
     if !of_the_daemon {
         return None;
     }
@@ -129,7 +160,7 @@ pub fn settled(control: &Control, facts: &Facts) -> Option<Outcome> {
         Layout::Rootless(RootlessFacts { config_home: None, .. }) => {
             Some(Outcome::Unknown(format!("dockerd is rootless ({}), and {HOME_UNKNOWN}", layout.evidence)))
         }
-        Layout::Rootful | Layout::Rootless(_) | Layout::Snap => None,
+        Layout::Rootful | Layout::Rootless(_) | Layout::Snap | Layout::Remote(_) => None,
     }
 }
 
@@ -142,6 +173,7 @@ pub fn temper(verdict: &mut Verdict, facts: &Facts) {
             let then = if key { ", then `systemctl --user restart docker`" } else { "" };
             format!("this dockerd is rootless, and harden changes root's only: do it as its user (uid {}){then}", daemon.uid)
         }
+        Layout::Remote(remote) => format!("harden changes nothing from afar: {}", remote.elsewhere()),
         Layout::Snap if matches!(verdict.control.want, Want::Watch(_)) && of_a_revision(&verdict.target) => {
             "its path changes with every refresh of the snap, and a rule would not follow; watch it yourself".into()
         }
@@ -166,7 +198,7 @@ pub fn restart_by_hand(facts: &Facts) -> Option<String> {
         Layout::Rootless(daemon) => {
             Some(format!("dockerd is rootless: restart it as its user (uid {}), `systemctl --user restart docker`", daemon.uid))
         }
-        Layout::Rootful | Layout::Desktop | Layout::Podman => None,
+        Layout::Rootful | Layout::Desktop | Layout::Podman | Layout::Remote(_) => None,
     }
 }
 

@@ -16,6 +16,7 @@ pub mod flags;
 pub mod host;
 pub mod image;
 pub mod layout;
+pub mod listens;
 pub mod next_start;
 pub mod place;
 pub mod prerequisites;

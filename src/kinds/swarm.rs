@@ -64,6 +64,9 @@ pub fn judge<'c>(control: &'c Control, want: &SwarmWant, context: &Context) -> V
         Fact::Unknown(why) => return vec![unknown(control, TARGET, why.clone())],
     };
     match (want.rule, addresses, cluster) {
+        (SwarmRule::BindAddress, _, Fact::Absent) => {
+            vec![not_applicable(control, TARGET, "only managers listen for others, and this node is a worker")]
+        }
         (SwarmRule::BindAddress | SwarmRule::PlaneSeparation, Fact::Known(addresses), _) => {
             vec![of_addresses(control, want, addresses)]
         }

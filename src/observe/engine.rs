@@ -15,9 +15,11 @@ impl Observer<'_> {
     /// Lists and inspects all containers, unless nobody runs who could: connecting to systemd's socket would start Docker.
     pub fn containers(&mut self) {
         if self.facts.containers == Fact::default() {
-            self.facts.containers = match &self.facts.daemon.process {
-                Fact::Absent => Fact::Absent,
-                daemon => self.host.containers(daemon),
+            let daemon = &self.facts.daemon;
+            self.facts.containers = match (&daemon.process, &daemon.api) {
+                (Fact::Absent, _) => Fact::Absent,
+                (_, Fact::Unknown(why)) if kinds::layout::remote(&self.facts).is_some() => Fact::Unknown(why.clone()),
+                (process, _) => self.host.containers(process),
             };
         }
     }

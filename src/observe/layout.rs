@@ -1,7 +1,7 @@
 //! Finding out how Docker is laid out: whose daemon runs, by its process, by what its socket leads to and by what answers there.
 
 use super::Observer;
-use crate::fact::{ApiFacts, Fact, Layout, LayoutFacts, RootlessFacts, UnitFacts};
+use crate::fact::{ApiFacts, Fact, HostFacts, Layout, LayoutFacts, RemoteFacts, RootlessFacts, UnitFacts};
 use crate::formats::unit_path;
 use crate::host::docker::Product;
 use crate::host::process;
@@ -30,6 +30,32 @@ impl Observer<'_> {
             () => return None,
         };
         Some((kind, format!("{DOCKER_SOCKET} is a link to {target}")))
+    }
+
+    /// An engine of another machine: what it tells, and nothing of this one.
+    pub(super) fn remote(&mut self, remote: RemoteFacts) {
+        let (url, elsewhere) = (remote.url.clone(), remote.elsewhere());
+        let answer = self.host.ask();
+        let confined = answer.api.known().and_then(|api| api.security_options.as_ref());
+        let selinux = confined.is_some_and(|options| options.iter().any(|option| option.starts_with("name=selinux")));
+        self.facts.host = HostFacts {
+            hostname: url.clone(),
+            root: "/".into(),
+            live: true,
+            // An engine that labels nothing may have a kernel that could.
+            selinux_enforcing: if selinux { Fact::Known(true) } else { Fact::Unknown(elsewhere.clone()) },
+            br_netfilter: Fact::Unknown(elsewhere.clone()),
+            ..HostFacts::default()
+        };
+        let daemon = &mut self.facts.daemon;
+        (daemon.installed, daemon.process) = (Fact::Known(url), Fact::Unknown(elsewhere.clone()));
+        daemon.api = match answer.api {
+            Fact::Absent => Fact::Unknown("nobody answers there any more".into()),
+            api => api,
+        };
+        daemon.version = self.host.docker_version.clone().map_or(answer.version, Fact::Known);
+        daemon.layout = LayoutFacts { kind: Layout::Remote(remote), evidence: String::new() };
+        self.effective = None;
     }
 
     /// The layout as far as the process, or what is installed, tells it; looks at the unit that goes with it.

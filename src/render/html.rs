@@ -72,6 +72,9 @@ fn facts(report: &Report) -> String {
     let mut rows = Vec::new();
     match host.root.as_str() {
         "" => {}
+        "/" if host.hostname.starts_with("tcp://") => {
+            rows.push(("Docker", format!("{}; its machine was not looked at", docker(&host.docker))));
+        }
         "/" => {
             rows.push(("Docker", docker(&host.docker)));
             rows.push(("Services", host.service_manager.clone()));

@@ -158,6 +158,8 @@ fn header(report: &Report, page: &mut Page) -> io::Result<()> {
     let manager = if host.service_manager == "none" { "no service manager" } else { &host.service_manager };
     let about = match host.root.as_str() {
         "" => String::new(),
+        // A URL is the name of a host that was not looked at.
+        "/" if host.hostname.starts_with("tcp://") => format!(": {}; its machine was not looked at", docker(&host.docker)),
         "/" => {
             let audit = audit(&host.audit).map(|audit| format!("; {audit}")).unwrap_or_default();
             format!(": {}{audit}; {manager}", docker(&host.docker))

@@ -1366,6 +1366,133 @@ fn seccomp_is_off_in_privileged_containers_and_without_a_default_profile() {
     assert_eq!(judged("container-seccomp-enabled", itself), [Status::Drift]);
 }
 
+/// docker-bench-security could not be tried with it; all capabilities are more than the default ones.
+#[test]
+fn docker_bench_5_4_all_is_more_than_the_default() {
+    let all = |facts: &mut Facts| web(facts).made.cap_add = vec!["ALL".into()];
+    let stopped = |facts: &mut Facts| {
+        stop(facts);
+        all(facts);
+    };
+    for control in ["container-capabilities-restricted", "container-no-dangerous-caps", "container-cap-drop-all"] {
+        assert_eq!(judged(control, all), [Status::Drift], "{control}");
+        assert_eq!(judged(control, stopped), [Status::Drift], "{control}, stopped");
+    }
+}
+
+/// docker-bench-security runs ps in the container, passes where there is none, and compares its status with 265.
+#[test]
+fn docker_bench_5_7_needs_ps_in_the_image() {
+    for (name, program) in [("sshd", "sshd"), ("kworker", "dropbear"), ("sshd", "busybox")] {
+        let server = ProcessInContainer { program: program.into(), ..process(4720, name, 0) };
+        let change = |facts: &mut Facts| kernel(facts).processes.push(server);
+        assert_eq!(judged("container-no-sshd", change), [Status::Drift], "{name} {program}");
+    }
+    let unseen = |facts: &mut Facts| web(facts).kernel = Fact::Unknown("denied".into());
+    assert_eq!(judged("container-no-sshd", unseen), [Status::Unknown]);
+}
+
+/// docker-bench-security greps Go's text of a mount, where a path may have the word in it.
+#[test]
+fn docker_bench_5_20_greps_for_the_word_shared() {
+    for (propagation, status) in
+        [("rprivate", Status::Compliant), ("rslave", Status::Compliant), ("shared", Status::Drift), ("rshared", Status::Drift)]
+    {
+        let change = |facts: &mut Facts| {
+            mount(facts, "/srv/shared", "/srv/shared", FileKind::Dir, 0o755);
+            web(facts).mounts[1].propagation = propagation.into();
+        };
+        assert_eq!(judged("container-no-shared-propagation", change), [status], "{propagation}");
+    }
+}
+
+/// The engine reads booleans as Go does, and of several options the last.
+#[test]
+fn security_options_are_read_as_the_engine_reads_them() {
+    for (options, status) in [
+        (&["no-new-privileges=1"][..], Status::Compliant),
+        (&["no-new-privileges:True"], Status::Compliant),
+        (&["no-new-privileges=0"], Status::Drift),
+        (&["no-new-privileges", "no-new-privileges=false"], Status::Drift),
+        (&["no-new-privileges=false", "no-new-privileges"], Status::Compliant),
+    ] {
+        let change = |facts: &mut Facts| {
+            stop(facts);
+            web(facts).made.security_opt = options.iter().map(|option| (*option).to_owned()).collect();
+        };
+        assert_eq!(judged("container-no-new-privileges", change), [status], "{options:?}");
+    }
+    let last_unconfined = |facts: &mut Facts| {
+        stop(facts);
+        web(facts).made.security_opt = vec!["seccomp={}".into(), "seccomp=unconfined".into()];
+    };
+    assert_eq!(judged("container-seccomp-enabled", last_unconfined), [Status::Drift]);
+}
+
+/// The engine notes the AppArmor profile as a container starts: of one that never did, nothing is noted.
+#[test]
+fn a_container_that_never_started_will_have_its_profile() {
+    for (option, privileged, status) in [
+        (None, false, Status::Compliant),
+        (Some("apparmor=site"), false, Status::Compliant),
+        (Some("apparmor=unconfined"), false, Status::Drift),
+        (Some("apparmor:unconfined"), false, Status::Drift),
+        (None, true, Status::Drift),
+    ] {
+        let change = |facts: &mut Facts| {
+            stop(facts);
+            let web = web(facts);
+            web.apparmor_profile.clear();
+            web.made.privileged = privileged;
+            web.made.security_opt.extend(option.map(str::to_owned));
+        };
+        assert_eq!(judged("container-apparmor-profile", change), [status], "{option:?} {privileged}");
+    }
+    let running = |facts: &mut Facts| {
+        web(facts).apparmor_profile.clear();
+        web(facts).kernel = Fact::Unknown("denied".into());
+    };
+    assert_eq!(judged("container-apparmor-profile", running), [Status::Drift]);
+}
+
+/// What is a secret's name, and what only looks like one, is the policy's to say: for images, services and containers alike.
+#[test]
+fn names_of_secrets_are_the_policys() {
+    let sets = [r#"image.secret_patterns=["*pin*", "*TOKEN*"]"#, r#"image.secret_ignore=["*-parallelism"]"#].map(String::from);
+    let baseline = harden::baseline::load("guide", &sets).unwrap_or_else(|error| panic!("{error}"));
+    let limits = harden::assess::Limits { max_risk: harden::baseline::control::Risk::Safe, wanted: &|_, _| true };
+    for (name, expected) in [
+        ("card-PIN", Status::Drift),
+        ("API_TOKEN", Status::Drift),
+        ("TOKENIZERS_PARALLELISM", Status::Compliant),
+        ("DB_PASSWORD", Status::Compliant),
+    ] {
+        let mut facts = live::green();
+        web(&mut facts).env.push(variable(name, false));
+        let assessment = harden::assess::assess(&baseline, &facts, &limits).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(status_of(&assessment, "container-no-secret-env"), [expected], "{name}");
+    }
+}
+
+/// Who has what holds the data root has the data root.
+#[test]
+fn what_holds_the_data_root_is_as_sensitive() {
+    for (path, status) in [
+        ("/var/lib", Status::Drift),
+        ("/var", Status::Drift),
+        ("/var/lib/other", Status::Compliant),
+        ("/srv", Status::Compliant),
+    ] {
+        for writable in [true, false] {
+            let change = |facts: &mut Facts| {
+                mount(facts, path, path, FileKind::Dir, 0o755);
+                web(facts).mounts[1].writable = writable;
+            };
+            assert_eq!(judged("container-no-sensitive-mounts", change), [status], "{path} {writable}");
+        }
+    }
+}
+
 /// The first match gives its own values; the others keep the common ones.
 #[test]
 fn values_for_some_containers_only() {

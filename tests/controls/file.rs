@@ -128,7 +128,7 @@ pub const BREAKS: &[Break] = &[
             "mode 0600 or stricter",
             "it is a symbolic link: change /etc/ssl/ca.pem where it belongs",
         )],
-        also: &[],
+        also: &["daemon-registry-ca-present registry.example:5000"],
     },
     Break {
         control: "file-registry-keys-mode",

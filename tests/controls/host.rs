@@ -10,13 +10,21 @@ use harden::formats::sysctl::path_of;
 
 use crate::live::{self, Live, api, edit};
 use crate::table::{Absent, Break, EVERYTHING, automatic, check_absent, check_breaks, judge_alone, manual, of, unknown};
-use crate::tree::{APP, SYSCTL, Tree};
+use crate::tree::{APP, CONTEXT, SYSCTL, Tree};
 
 const OWN: &str = "/etc/sysctl.d/zz-harden.conf";
 const SSHD: &str = "/etc/ssh/sshd_config";
 const AUDITD: &str = "/etc/audit/auditd.conf";
 const NO_DOCKER: &str = "Docker is not installed: no dockerd, no docker.service";
 const SET: &str = "sysctl: sets parameters of the running kernel; interrupts nothing";
+const DOCKER_SOCKET: &str = "/usr/lib/systemd/system/docker.socket";
+const CERTS: &str = "/etc/docker/certs.d/registry.example:5000";
+const OVER_SSH: &str = "over SSH, or TLS that is verified";
+const CONTEXT_ANEW: &str = "its owner makes it anew: `docker context update NAME --docker host=ssh://USER@HOST`";
+const A_CERTIFICATE: &str =
+    "a certificate of its authority in PEM (*.crt), and each client certificate (*.cert) with its key (*.key)";
+const PUT_IT: &str = "put the certificate of the authority into /etc/docker/certs.d/REGISTRY/ca.crt, a client certificate and its \
+                      key into client.cert and client.key; waive this for a registry that a public authority vouches for";
 const TRUSTED: &str = "not in it, or among trusted_docker_users";
 
 /// What the running kernel has, on the green host: what its files say, and the kernel's own defaults.
@@ -218,6 +226,76 @@ pub const BREAKS: &[Break] = &[
         },
         findings: &[automatic("bob", "in the group app, which owns the API socket", TRUSTED)],
         also: &["socket-docker-owner /run/docker.sock"],
+    },
+    Break {
+        control: "daemon-remote-access-ssh",
+        how: "dockerd listens on the network, also where systemd listens for it",
+        breaks: |tree| {
+            tree.edit(DOCKER_SOCKET, "ListenStream=/run/docker.sock\n", "ListenStream=/run/docker.sock\nListenStream=2375\n");
+            tree.flag("-H tcp://0.0.0.0:2376 -H 10.0.0.1:2377 -H tcp://127.0.0.1:2378 -H tcp://:2379");
+        },
+        findings: &[manual(
+            "hosts",
+            "tcp://0.0.0.0:2376, tcp://10.0.0.1:2377, tcp://2375",
+            "none, or only what allowed_tcp_listeners names",
+            "let administrators come over SSH: `docker context create NAME --docker host=ssh://USER@HOST`; then \
+             daemon-no-tcp-listener takes the address away",
+        )],
+        also: &[],
+    },
+    Break {
+        control: "daemon-remote-access-ssh",
+        how: "contexts without TLS, with TLS that verifies nobody, and one that can't be read",
+        breaks: |tree| {
+            let context = |host: &str| format!(r#"{{"Name":"prod","Endpoints":{{"docker":{{"Host":"{host}"}}}}}}"#);
+            tree.write(CONTEXT, &context("tcp://10.0.0.2:2375"));
+            let home = |id: &str| format!("/home/app/.docker/contexts/meta/{id}/meta.json");
+            tree.write(&home("1"), &context("tcp://10.0.0.3:2376"));
+            tree.write("/home/app/.docker/contexts/tls/1/docker/cert.pem", "certificate\n");
+            tree.write(&home("2"), &context("tcp://ops:hunter2@10.0.0.4:2376").replace("\"}}", "\",\"SkipTLSVerify\":true}}"));
+            tree.write(&home("3"), "{");
+            tree.write(&home("4"), r#"{"Name":"cluster","Endpoints":{"kubernetes":{"Host":"http://10.0.0.5"}}}"#);
+        },
+        findings: &[
+            manual(CONTEXT, "prod: tcp://10.0.0.2:2375, unprotected", OVER_SSH, CONTEXT_ANEW),
+            manual(
+                "/home/app/.docker/contexts/meta/2/meta.json",
+                "prod: tcp://***@10.0.0.4:2376, TLS that believes whoever answers",
+                OVER_SSH,
+                CONTEXT_ANEW,
+            ),
+            unknown(
+                "/home/app/.docker/contexts/meta/3/meta.json",
+                "it is not a docker context: EOF while parsing an object at line 1 column 1",
+            ),
+        ],
+        also: &[],
+    },
+    Break {
+        control: "daemon-registry-ca-present",
+        how: "no authority, and a certificate without its key",
+        breaks: |tree| {
+            tree.remove(&format!("{CERTS}/ca.crt"));
+            tree.remove(&format!("{CERTS}/client.key"));
+            tree.write(&format!("{CERTS}/ca.pem"), include_str!("../data/engine/swarm-root.pem"));
+            tree.chmod(&format!("{CERTS}/ca.pem"), 0o400);
+        },
+        findings: &[manual(
+            "registry.example:5000",
+            "no certificate of an authority (*.crt); client.cert has no client.key; no certificate of this host's own (*.cert with its *.key)",
+            A_CERTIFICATE,
+            PUT_IT,
+        )],
+        also: &[],
+    },
+    Break {
+        control: "daemon-registry-ca-present",
+        how: "no certificate, but a file of that name; the directory of another port is no help",
+        breaks: |tree| {
+            tree.write(&format!("{CERTS}/ca.crt"), "-----BEGIN CERTIFICATE-----\nhello\n-----END CERTIFICATE-----\n");
+        },
+        findings: &[manual("registry.example:5000", "ca.crt is no certificate in PEM", A_CERTIFICATE, PUT_IT)],
+        also: &[],
     },
     Break {
         control: "host-session-timeout",
@@ -603,6 +681,8 @@ const fn gone(control: &'static str, remove: fn(&Tree), target: &'static str, re
 pub const ABSENT: &[Absent] = &[
     gone("host-sysctl-bridge-nf", Tree::remove_docker, "net.bridge.bridge-nf-call-iptables", NO_DOCKER),
     gone("host-docker-group-members", Tree::remove_docker, "members of the API socket's group", NO_DOCKER),
+    gone("daemon-remote-access-ssh", Tree::remove_docker, "where the API listens", NO_DOCKER),
+    gone("daemon-registry-ca-present", Tree::remove_docker, "the directory of each private registry", NO_DOCKER),
     gone("host-data-root-partition", |_| {}, "/var/lib/docker", "an image tree has no mounts"),
     gone("host-kernel-current", |_| {}, "kernel", "an image tree has no running kernel"),
     gone("host-mac-enabled", |_| {}, "mandatory access control", "an image tree has no kernel"),
@@ -898,6 +978,26 @@ fn values_that_a_policy_has_to_give() {
     for (control, target) in [("host-docker-group-members", "docker"), ("host-unused-accounts", "logins with a password")] {
         let found: Vec<_> = of(&assessment, control).map(|finding| (finding.target.as_str(), finding.status)).collect();
         assert!(found.contains(&(target, Status::Compliant)), "{control}: {found:?}");
+    }
+}
+
+/// Without a policy there is no registry to speak of, and nobody has to have a context.
+#[test]
+fn registries_and_contexts_that_nobody_has() {
+    let guide = harden::baseline::load("guide", &[]).unwrap_or_else(|error| panic!("{error}"));
+    let mut facts = live::green();
+    for paths in facts.globs.values_mut() {
+        *paths = Fact::Known(Vec::new());
+    }
+    let limits = harden::assess::Limits { max_risk: harden::baseline::control::Risk::Disruptive, wanted: &|_, _| true };
+    let assessment = harden::assess::assess(&guide, &facts, &limits).unwrap_or_else(|error| panic!("{error}"));
+    for (control, target, status, reason) in [
+        ("daemon-registry-ca-present", "registries", Status::NotApplicable, "private_registries names none"),
+        ("daemon-remote-access-ssh", "hosts", Status::Compliant, ""),
+        ("daemon-remote-access-ssh", "contexts", Status::NotApplicable, "nobody has a docker context in /root or in /home"),
+    ] {
+        let found = of(&assessment, control).find(|one| one.target == target).unwrap_or_else(|| panic!("{control} {target}"));
+        assert_eq!((found.status, found.fix.reason.as_deref().unwrap_or_default()), (status, reason), "{control}");
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use harden::assess::{self, Assessment, Limits};
 use harden::baseline::Catalogue;
 use harden::baseline::control::{Risk, Want};
-use harden::fact::{Fact, Facts, Layout, LayoutFacts, RootlessFacts, UnitFacts};
+use harden::fact::{Fact, Facts, Layout, LayoutFacts, RemoteFacts, RemotePlace, RootlessFacts, UnitFacts};
 use harden::finding::{Finding, FixKind, Status};
 
 use crate::live::{api, file, green, process};
@@ -178,6 +178,50 @@ fn podman_desktop_and_daemons_elsewhere_are_not_judged_by_roots_files() {
     }
 }
 
+/// The green host's files are this machine's, its engine is another one's.
+#[test]
+fn an_engine_on_the_network_is_judged_by_what_it_says() {
+    let places = [
+        (RemotePlace::Elsewhere, Status::NotApplicable, "the engine at tcp://h:2376 is another machine's: run harden there"),
+        (
+            RemotePlace::Behind("ssh (process 7)".into()),
+            Status::NotApplicable,
+            "the engine at tcp://h:2376 is reached through ssh (process 7), which is no dockerd: run harden where the engine runs",
+        ),
+        (
+            RemotePlace::Untold("/proc/7/fd: permission denied: run as root".into()),
+            Status::Unknown,
+            "whether the engine at tcp://h:2376 is this machine's can't be told: /proc/7/fd: permission denied: run as root",
+        ),
+    ];
+    for (place, status, reason) in places {
+        let mut facts = green();
+        set(&mut facts, Layout::Remote(RemoteFacts { url: "tcp://h:2376".into(), place: place.clone() }), "");
+        file(&mut facts, CONFIG).mode = 0o666;
+        api(&mut facts).security_options = Some(vec!["name=rootless".into()]);
+        let assessment = judge(&facts);
+        let of_machine = |finding: &&Finding| {
+            let told = ["container-", "image-", "swarm-", ROOTLESS];
+            let control = EVERYTHING.controls.iter().find(|control| control.id == finding.control);
+            let attested = control.is_some_and(|control| matches!(control.want, Want::Attest(_)));
+            !attested && !told.iter().any(|area| finding.control.starts_with(area))
+        };
+        let told: BTreeSet<_> = assessment
+            .findings
+            .iter()
+            .filter(of_machine)
+            .map(|finding| (finding.status == status, finding.fix.reason.as_deref().unwrap_or_default()))
+            .collect();
+        assert_eq!(told.into_iter().collect::<Vec<_>>(), [(true, reason)], "{place:?}");
+        assert!(assessment.plan.changes.is_empty(), "{place:?}: {:#?}", assessment.plan.changes);
+        assert_eq!(judge_rootless(&facts), "daemon-rootless Compliant dockerd | API /info SecurityOptions has name=rootless");
+        api(&mut facts).security_options = Some(Vec::new());
+        assert!(
+            judge_rootless(&facts).starts_with("daemon-rootless Drift dockerd | a rootless dockerd is another installation")
+        );
+    }
+}
+
 #[test]
 fn a_rootless_daemon_is_judged_in_its_users_home() {
     const CONTROLS: [&str; 10] = [
@@ -225,6 +269,22 @@ fn a_rootless_daemon_is_judged_in_its_users_home() {
     );
     let assessment = judge(&facts);
     assert!(assessment.plan.changes.is_empty() && assessment.plan.activations.is_empty());
+}
+
+/// The group of a rootless daemon's socket is its user's own, and its containers' root is a user's as it is.
+#[test]
+fn a_rootless_daemon_needs_no_group_and_no_remapping() {
+    let mut facts = rootless();
+    api(&mut facts).security_options.get_or_insert_default().push("name=rootless".into());
+    crate::live::edit(&mut facts, "/etc/group", "app:x:1000:", "app:x:1000:bob");
+    assert_eq!(
+        told(&facts, &["host-docker-group-members"]),
+        [
+            "host-docker-group-members NotApplicable docker | the socket of a rootless dockerd is its user's own, and nobody is root by it"
+        ]
+    );
+    let found = crate::policy::judged(&facts, "daemon-userns-remap", &[]);
+    assert!(found.len() == 1 && found[0].starts_with("Compliant "), "{found:?}");
 }
 
 #[test]

@@ -144,7 +144,7 @@ pub fn flag(facts: &mut Facts, flag: &str) {
 }
 
 /// The kernel forgets the rule of a path.
-fn forget(facts: &mut Facts, path: &str) {
+pub fn forget(facts: &mut Facts, path: &str) {
     let names =
         |field: &Field| [FieldId::PATH, FieldId::DIR].contains(&field.id) && field.value.text() == Some(path.as_bytes());
     let rules = &mut kernel(facts).rules;

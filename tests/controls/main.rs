@@ -140,6 +140,8 @@ fn fixed_by_hand_alone() {
         "audit-log-partition",
         "audit-log-rotation",
         "container-resource-monitoring",
+        "daemon-registry-ca-present",
+        "daemon-remote-access-ssh",
         layout::ROOTLESS,
         "daemon-storage-driver-supported",
         "host-data-root-partition",

@@ -1,14 +1,120 @@
 //! Wrong verdicts that other checkers were seen to give, each as the case that they get wrong.
+//!
+//! [`TRAPS`] has all of them, to tick off. These concern nothing that harden does or judges:
+//!
+//! - docker-bench-security, 23 of 132 checks that print a note: every control here has a case that breaks it (main.rs), and what
+//!   only a person can tell is attested, not passed.
+//! - docker-bench-security, `$? -eq 265` and a `find /run` that always succeeds: no shell, no exit status of a program is judged.
+//! - docker-bench-security 8.x, UCP and DTR: products that are gone.
+//! - aquasecurity/docker-bench, its `cfg/` beside the working directory: baselines are in the binary.
+//! - Ansible roles, a module for Python 2 and a variable by another name than the one that is declared: no interpreter is needed, and
+//!   a variable that no row declares is an error of the baseline.
+//! - dev-sec's InSpec profile, `nproc` with a typing mistake: there are no numbers of harden's own to be wrong.
+//! - Lynis asks 4 questions of Docker; what it does not ask it can't get wrong.
+//! - OpenSCAP, content for other releases, where all rules are not applicable and the end is a success: no control depends on the
+//!   distribution, and the summary counts what did not apply. Rules that walk the whole file system: tests/scale.rs.
 
 use std::process::Command;
 
+use harden::baseline::Catalogue;
+use harden::baseline::control::Want;
 use harden::fact::{Fact, Facts};
 use harden::finding::{FixKind, Status};
 use harden::formats::audit_rule::our_watch;
 
 use crate::live;
-use crate::table::{BASELINE, VERSION, judge, observe, of};
+use crate::policy::{judged, started_with};
+use crate::table::{BASELINE, VERSION, activations, judge, observe, of};
 use crate::tree::{CONFIG, RULES, Tree, differences};
+
+/// Whose mistake, by the number of the check where it has one; what is mistaken; the test that fails where harden makes it, too.
+const TRAPS: &[(&str, &str, &str)] = &[
+    ("docker-bench-security 3.x", "modes compared as decimal numbers", "docker_bench_mode_646_is_not_660"),
+    ("docker-bench-security 3.x", "an exact mode where a stricter one is as good", "stricter_modes_are_as_wanted"),
+    ("docker-bench-security 2.x", "fails half-way under dash", "docker_bench_under_dash_misses_what_is_wrong"),
+    ("docker-bench-security 2.x", "flags of any process that names dockerd", "command_lines_fool_nobody"),
+    ("docker-bench-security 2.9, 2.14, 2.15", "a flag set to false is there", "flag_set_to_false_is_not_true"),
+    ("docker-bench-security 2.9", "--userns-remap= remaps", "docker_bench_2_9_takes_an_empty_remapping_for_one"),
+    ("docker-bench-security 2.3", "--log-level=debug and -D", "debug_flags_are_seen"),
+    ("docker-bench-security 2.7", "tlsverify in the file is not found", "docker_bench_2_7_does_not_find_tlsverify_in_the_file"),
+    ("docker-bench-security 2.7", "no TCP is no pass", "docker_bench_2_7_does_not_pass_without_tcp"),
+    ("docker-bench-security 2.7", "addresses without a scheme", "docker_bench_2_7_knows_tcp_by_its_scheme"),
+    ("docker-bench-security 2.10", "cgroup-parent in the file is not found", "a_cgroup_parent_in_the_file_is_seen"),
+    ("docker-bench-security 2.13", "any driver but json-file is remote", "docker_bench_2_13_passes_drivers_that_stay_here"),
+    ("docker-bench-security 2.17", "the profile is called default", "seccomp_builtin_is_the_default"),
+    ("docker-bench-security 1.1.1", "a bind mount is a partition", "docker_bench_1_1_1_takes_a_bind_mount_for_a_partition"),
+    ("docker-bench-security 1.1.2", "bob is bobby", "docker_bench_bob_is_not_bobby_and_versions_are_compared"),
+    ("docker-bench-security 1.2.2", "every version passes", "docker_bench_bob_is_not_bobby_and_versions_are_compared"),
+    ("docker-bench-security 1.1.14, 15, 17", "one path is part of another", "containerd_shim_rule_does_not_cover_containerd"),
+    ("docker-bench-security 1.1.6", "any access, one file for all", "a_rule_on_daemon_json_does_not_cover_etc_docker"),
+    ("docker-bench-security 1.1.18", "a rule that drops events", "a_never_rule_records_nothing"),
+    ("docker-bench-security 1.1.3, 18", "one place of each program", "programs_are_watched_where_they_are"),
+    ("docker-bench-security 1.1.5", "/var/lib/docker alone", "the_data_root_is_watched_where_it_is"),
+    ("docker-bench-security 1.1.8, 9", "a socket is its unit", "docker_bench_1_1_9_takes_the_unit_for_the_socket"),
+    ("docker-bench-security 1.1.x", "/etc/audit/audit.rules alone", "docker_bench_1_1_reads_compiled_rules_alone"),
+    ("docker-bench-security 5.3", "any security option is a label", "docker_bench_takes_any_security_option_for_a_label"),
+    ("docker-bench-security 5.4", "--cap-add ALL", "docker_bench_5_4_all_is_more_than_the_default"),
+    ("docker-bench-security 5.6", "below, and read-only", "docker_bench_misses_directories_below_and_read_only_ones"),
+    ("docker-bench-security 5.7", "needs ps in the image", "docker_bench_5_7_needs_ps_in_the_image"),
+    ("docker-bench-security 5.8", "1024 is privileged", "docker_bench_takes_1024_for_a_privileged_port"),
+    ("docker-bench-security 5.14", "the wildcard of IPv6", "docker_bench_misses_the_ipv6_wildcard"),
+    ("docker-bench-security 5.15", "always passes", "docker_bench_passes_restart_always"),
+    ("docker-bench-security 5.19", "the wrong way round", "ulimits_of_the_daemon_are_no_override"),
+    ("docker-bench-security 5.20", "the word shared in Go's text", "docker_bench_5_20_greps_for_the_word_shared"),
+    (
+        "docker-bench-security 5.21",
+        "privileged, and no default profile",
+        "seccomp_is_off_in_privileged_containers_and_without_a_default_profile",
+    ),
+    ("docker-bench-security 5.26", "dockerd's flag for all", "the_flag_of_dockerd_says_nothing_of_older_containers"),
+    ("docker-bench-security 5.32", "sockets by other names", "docker_bench_misses_sockets_by_other_names"),
+    ("docker-bench-security 4.x", "greps of docker history", "not_as_docker_bench_says"),
+    ("docker-bench-security 4.1", "the user of the configuration", "docker_bench_reads_the_user_of_the_configuration_only"),
+    ("docker-bench-security 7.1", "leaders, of which there is one", "docker_bench_7_1_counts_leaders"),
+    ("docker-bench-security 7.7", "exactly 2 days", "docker_bench_7_7_knows_two_days_only"),
+    ("docker-bench-security", "ends with 0, leaves files", "looking_changes_nothing_and_ends_with_what_was_found"),
+    ("docker-bench-security", "no daemon, no result", "docker_bench_says_nothing_of_files_without_a_daemon"),
+    ("docker-bench-security", "-f of a socket; as Lynis CONT-8108", "a_socket_is_no_regular_file"),
+    (
+        "aquasecurity/docker-bench 2.3, 2.4",
+        "not on the command line is right",
+        "a_flag_that_is_not_given_does_not_hide_the_file",
+    ),
+    ("aquasecurity/docker-bench 2.12, 2.13", "finds its own grep", "aqua_passes_plugins_and_drivers_that_nobody_configured"),
+    ("aquasecurity/docker-bench 3.x", "systemctl, and optional files", "optional_files_may_be_missing"),
+    ("aquasecurity/docker-bench", "ends with 0", "looking_changes_nothing_and_ends_with_what_was_found"),
+    ("Ansible roles", "write under --check", "looking_changes_nothing_and_ends_with_what_was_found"),
+    ("Ansible roles", "docker as root's primary group", "ansible_makes_docker_the_primary_group_of_root"),
+    ("Ansible roles", "programs by names that are gone", "ansible_watches_programs_by_names_that_are_gone"),
+    ("Ansible roles", "restart for what a reload does", "ansible_restarts_dockerd_for_what_a_reload_does"),
+    ("Ansible roles", "br_netfilter is not loaded", "bridges_without_br_netfilter"),
+    ("Ansible roles", "live-restore in a swarm", "live_restore_is_not_asked_of_a_swarm"),
+    ("Ansible roles", "hosts beside -H fd://", "ansible_writes_hosts_beside_the_flag"),
+    ("Ansible roles", "nofile 100:200", "ansible_guesses_ulimits"),
+    ("dev-sec cis-docker-benchmark", "defaults must be written down", "defaults_need_not_be_written_down"),
+    ("dev-sec cis-docker-benchmark", "no daemon.json, no section 2", "dev_sec_skips_the_daemon_without_its_file"),
+    ("dev-sec os_hardening", "ip_forward = 0", "dev_sec_switches_forwarding_off"),
+    ("Bloodhound", "one string twice is two", "bloodhound_counts_one_string_twice"),
+    ("auditctl", "a watch below a directory that is not there", "rules_that_would_not_load_are_not_proposed"),
+];
+
+/// The table names tests that are there.
+#[test]
+fn every_trap_has_its_test() {
+    let sources = [
+        include_str!("peers.rs"),
+        include_str!("container.rs"),
+        include_str!("host.rs"),
+        include_str!("swarm.rs"),
+        include_str!("image.rs"),
+        include_str!("../../src/host/process/tests.rs"),
+        include_str!("../../src/kinds/prerequisites/tests.rs"),
+    ]
+    .concat();
+    for (whose, mistake, test) in TRAPS {
+        assert!(sources.contains(&format!("#[test]\nfn {test}() {{")), "{whose}: {mistake}: there is no test {test}");
+    }
+}
 
 /// How a control stands, one line a target.
 fn stands(facts: &Facts, control: &str) -> Vec<String> {
@@ -306,4 +412,237 @@ fn looking_changes_nothing_and_ends_with_what_was_found() {
             assert!(!tree.at("/var/lib/harden").exists(), "{command}");
         }
     }
+}
+
+/// Under dash, which is sh on Debian, docker-bench-security's `[[` fail: what is right warns, and these two pass.
+#[test]
+fn docker_bench_under_dash_misses_what_is_wrong() {
+    let tree = Tree::green();
+    for (control, target) in [
+        ("daemon-icc-disabled", "icc"),
+        ("daemon-no-new-privileges", "no-new-privileges"),
+        ("daemon-cgroup-parent-default", "cgroup-parent"),
+    ] {
+        assert_eq!(on(&tree, control), [format!("{target} Compliant")]);
+    }
+    tree.key(r#""iptables": false"#);
+    tree.key(r#""insecure-registries": ["10.0.0.0/8", "registry.lab.example:5000", "127.0.0.1:5000"]"#);
+    assert_eq!(on(&tree, "daemon-iptables-enabled"), ["iptables Drift", "ip6tables Compliant"]);
+    assert_eq!(on(&tree, "daemon-no-insecure-registries"), ["insecure-registries Drift", "registry-mirrors Compliant"]);
+}
+
+#[test]
+fn docker_bench_2_9_takes_an_empty_remapping_for_one() {
+    let found = judged(&started_with("--userns-remap=", "{}"), "daemon-userns-remap", &[]);
+    assert!(found.len() == 1 && found[0].starts_with("Drift userns-remap: "), "{found:?}");
+}
+
+/// Its look-up of `"tlsverify":` is no jq, and its search for addresses goes line by line.
+#[test]
+fn docker_bench_2_7_does_not_find_tlsverify_in_the_file() {
+    let config = "{\"tlsverify\":\n true, \"tlscacert\": \"/c\", \"tlscert\": \"/c\", \"tlskey\": \"/k\"}";
+    let found = judged(&started_with("-H tcp://10.0.0.1:2376", config), "daemon-tcp-requires-tlsverify", &[]);
+    assert!(found.len() == 4 && found.iter().all(|line| line.starts_with("Compliant ")), "{found:?}");
+    let mut facts = started_with("", "{\n\"hosts\":\n[\n\"unix:///run/docker.sock\",\n\"tcp://10.0.0.1:2375\"\n]\n}");
+    live::edit(&mut facts, "/usr/lib/systemd/system/docker.service", "-H fd:// ", "");
+    live::process(&mut facts).argv.drain(1..3);
+    let found = judged(&facts, "daemon-tcp-requires-tlsverify", &[]);
+    assert!(found[0].starts_with("Drift tlsverify: false"), "{found:?}");
+}
+
+#[test]
+fn docker_bench_2_7_does_not_pass_without_tcp() {
+    let found = judged(&started_with("", "{}"), "daemon-tcp-requires-tlsverify", &[]);
+    assert!(found.len() == 1 && found[0].starts_with("Compliant "), "{found:?}");
+}
+
+/// dockerd listens on TCP where an address names no scheme.
+#[test]
+fn docker_bench_2_7_knows_tcp_by_its_scheme() {
+    let found = judged(&started_with("-H 0.0.0.0:2375", "{}"), "daemon-tcp-requires-tlsverify", &[]);
+    assert!(found[0].starts_with("Drift tlsverify: false"), "{found:?}");
+}
+
+#[test]
+fn docker_bench_2_13_passes_drivers_that_stay_here() {
+    for driver in ["none", "local", "journald", "json-file"] {
+        let mut facts = started_with("", &format!("{{\"log-driver\": \"{driver}\"}}"));
+        live::api(&mut facts).logging_driver = Some(driver.into());
+        let found = judged(&facts, "daemon-remote-logging", &["log.driver=syslog"]);
+        assert!(found[0].starts_with("Drift log-driver: "), "{found:?}");
+    }
+    let local = r#"{"log-driver": "syslog", "log-opts": {"syslog-address": "unixgram:///dev/log"}}"#;
+    let found = judged(&started_with("", local), "daemon-remote-logging", &["log.driver=syslog"]);
+    assert!(found[2].starts_with("Drift log-opts.syslog-address: "), "{found:?}");
+}
+
+/// dockerd mounts its data root on itself, and `mountpoint -q` is content.
+#[test]
+fn docker_bench_1_1_1_takes_a_bind_mount_for_a_partition() {
+    let mut facts = live::green();
+    assert_eq!(stands(&facts, "host-data-root-partition"), ["/var/lib/docker Compliant"]);
+    let Fact::Known(mounts) = &mut facts.machine.mounts else { panic!("mounts") };
+    let root = mounts[0].device.clone();
+    mounts.iter_mut().filter(|mount| mount.point == "/var/lib/docker").for_each(|mount| mount.device = root.clone());
+    assert_eq!(stands(&facts, "host-data-root-partition"), ["/var/lib/docker Drift"]);
+}
+
+/// A rule on the unit's file records nothing of the socket, nor the other way round.
+#[test]
+fn docker_bench_1_1_9_takes_the_unit_for_the_socket() {
+    for (path, drifts, holds, other) in [
+        (
+            "/run/docker.sock",
+            "audit-watch-docker-socket",
+            "audit-watch-docker-socket-unit",
+            "/usr/lib/systemd/system/docker.socket",
+        ),
+        (
+            "/usr/lib/systemd/system/docker.socket",
+            "audit-watch-docker-socket-unit",
+            "audit-watch-docker-socket",
+            "/run/docker.sock",
+        ),
+    ] {
+        let mut facts = live::green();
+        live::forget(&mut facts, path);
+        assert_eq!(stands(&facts, drifts), [format!("{path} Drift")]);
+        assert_eq!(stands(&facts, holds), [format!("{other} Compliant")]);
+    }
+}
+
+/// What augenrules wrote last time is not what it writes next time.
+#[test]
+fn docker_bench_1_1_reads_compiled_rules_alone() {
+    let tree = Tree::green();
+    assert!(!tree.at("/etc/audit/audit.rules").exists());
+    assert_eq!(on(&tree, "audit-watch-runc"), ["/usr/bin/runc Compliant"]);
+    tree.write("/etc/audit/audit.rules", &tree.text(RULES));
+    tree.drop_line(RULES, "/usr/bin/runc ");
+    assert_eq!(on(&tree, "audit-watch-runc"), ["/usr/bin/runc Drift"]);
+}
+
+/// Files are there without a daemon, and so is what it will read.
+#[test]
+fn docker_bench_says_nothing_of_files_without_a_daemon() {
+    let mut facts = live::green();
+    (facts.daemon.api, facts.daemon.process) = (Fact::Absent, Fact::Absent);
+    live::file(&mut facts, CONFIG).mode = 0o666;
+    live::edit(&mut facts, CONFIG, r#""icc": false"#, r#""icc": true"#);
+    assert_eq!(stands(&facts, "file-daemon-json-mode"), [format!("{CONFIG} Drift")]);
+    assert_eq!(stands(&facts, "daemon-icc-disabled"), ["icc Drift"]);
+    assert_eq!(stands(&facts, "daemon-userland-proxy-disabled"), ["userland-proxy Compliant"]);
+}
+
+/// Its `ps -ef | grep dockerd | grep …` finds itself.
+#[test]
+fn aqua_passes_plugins_and_drivers_that_nobody_configured() {
+    let facts = started_with("", "{}");
+    for (control, set) in [("daemon-authz-plugin", r#"authz_plugins=["opa"]"#), ("daemon-remote-logging", "log.driver=syslog")]
+    {
+        let found = judged(&facts, control, &[set]);
+        assert!(found[0].starts_with("Drift "), "{found:?}");
+    }
+}
+
+/// Root needs no group to be root, and nobody's primary group is changed.
+#[test]
+fn ansible_makes_docker_the_primary_group_of_root() {
+    let tree = Tree::green();
+    tree.edit("/etc/group", "docker:x:997:app", "docker:x:997:root,app,bob");
+    let assessment = judge(&observe(&tree));
+    let found: Vec<_> = of(&assessment, "host-docker-group-members").map(|one| (one.target.as_str(), one.status)).collect();
+    assert_eq!(found, [("app", Status::Compliant), ("bob", Status::Drift)]);
+    let changed: Vec<&str> = assessment.plan.changes.iter().map(|change| change.target()).collect();
+    assert_eq!(changed, ["/etc/group"]);
+}
+
+#[test]
+fn ansible_watches_programs_by_names_that_are_gone() {
+    let tree = Tree::green();
+    tree.remove("/usr/bin/containerd-shim-runc-v1");
+    tree.drop_line(RULES, "/usr/bin/containerd-shim-runc-v1 ");
+    let assessment = judge(&observe(&tree));
+    assert!(of(&assessment, "audit-watch-containerd-shim-runc-v1").all(|finding| finding.status == Status::NotApplicable));
+    assert!(assessment.plan.is_empty(), "{:?}", assessment.plan);
+    for control in &Catalogue::builtin().controls {
+        let Want::Watch(want) = &control.want else { continue };
+        let old = want
+            .paths
+            .iter()
+            .map(ToString::to_string)
+            .find(|path| path.contains("docker-containerd") || path.contains("docker-runc"));
+        assert_eq!(old, None, "{}", control.id);
+    }
+}
+
+#[test]
+fn ansible_restarts_dockerd_for_what_a_reload_does() {
+    let mut facts = live::green();
+    live::edit(&mut facts, CONFIG, "{\n", "{\n    \"debug\": true,\n");
+    live::api(&mut facts).debug = Some(true);
+    let found = activations(&judge(&facts));
+    assert!(found.len() == 1 && found[0].starts_with("docker-reload: "), "{found:?}");
+}
+
+/// dockerd does not start with both; what the flag says is corrected where it stands.
+#[test]
+fn ansible_writes_hosts_beside_the_flag() {
+    let facts = started_with("-H tcp://10.0.0.1:2376", "{}");
+    let mut baseline = harden::baseline::load("guide", &[]).unwrap_or_else(|error| panic!("{error}"));
+    baseline.controls.retain(|control| control.id == "daemon-no-tcp-listener");
+    let limits = harden::assess::Limits { max_risk: harden::baseline::control::Risk::Disruptive, wanted: &|_, _| true };
+    let assessment = harden::assess::assess(&baseline, &facts, &limits).unwrap_or_else(|error| panic!("{error}"));
+    let changed: Vec<&str> = assessment.plan.changes.iter().map(|change| change.target()).collect();
+    assert_eq!(changed, ["/etc/systemd/system/docker.service.d/zz-harden.conf"]);
+}
+
+/// 100 files are too few for almost anything: without a policy nothing is set.
+#[test]
+fn ansible_guesses_ulimits() {
+    let found = judged(&started_with("", "{}"), "daemon-default-ulimits", &[]);
+    assert!(found.len() == 1 && found[0].contains("| by hand set the variable default_ulimits "), "{found:?}");
+}
+
+#[test]
+fn dev_sec_skips_the_daemon_without_its_file() {
+    let tree = Tree::green();
+    tree.remove(CONFIG);
+    assert_eq!(on(&tree, "daemon-icc-disabled"), ["icc Drift"]);
+    assert_eq!(on(&tree, "daemon-iptables-enabled"), ["iptables Compliant", "ip6tables Compliant"]);
+}
+
+/// Bridges need forwarding; it may be on, and nothing here ever switches it off.
+#[test]
+fn dev_sec_switches_forwarding_off() {
+    let facts = live::green();
+    assert_eq!(stands(&facts, "host-sysctl-ip-forward"), ["net.ipv4.ip_forward Compliant", "forwarded packets Compliant"]);
+    for control in &Catalogue::builtin().controls {
+        let Want::Sysctl(want) = &control.want else { continue };
+        let names: Vec<&String> = want.key.iter().flat_map(|key| &key.names).filter(|name| name.contains("forward")).collect();
+        assert!(names.is_empty(), "{}: {names:?}", control.id);
+    }
+}
+
+/// Two rules for 64-bit programs are not one for those and one for 32-bit programs.
+#[test]
+fn bloodhound_counts_one_string_twice() {
+    let rule = |arch: &str, key: &str| {
+        format!("-a always,exit -F arch={arch} -S all -F path=/usr/bin/runc -F perm=wxa -F key={key}\n")
+    };
+    for (second, status) in [("b64", "Drift"), ("b32", "Compliant")] {
+        let tree = Tree::green();
+        tree.write(RULES, &(rule("b64", "one") + &rule(second, "two")));
+        assert_eq!(on(&tree, "audit-watch-runc"), [format!("/usr/bin/runc {status}")], "{second}");
+    }
+}
+
+/// The kernel refuses a watch below a directory that is not there, and forgets it as the directory goes.
+#[test]
+fn rules_that_would_not_load_are_not_proposed() {
+    let tree = Tree::green();
+    tree.remove("/etc/containerd");
+    tree.drop_line(RULES, "/etc/containerd/config.toml ");
+    assert!(on(&tree, "audit-watch-containerd-config")[0].ends_with(" NotApplicable"));
+    assert!(judge(&observe(&tree)).plan.is_empty());
 }

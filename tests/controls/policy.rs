@@ -9,6 +9,7 @@ use harden::finding::{FixKind, Status};
 use crate::live::{api, edit, file, green, process};
 use crate::tree::CONFIG;
 
+const SOCKET: &str = "/usr/lib/systemd/system/docker.socket";
 const SERVICE: &str = "/usr/lib/systemd/system/docker.service";
 
 pub const CONTROLS: [&str; 7] = [
@@ -79,20 +80,61 @@ const CASES: &[Case] = &[
             "Drift tlskey: not set | set | automatic",
         ],
     ),
-    ("daemon-no-tcp-listener", "", "{}", &[], &[r#"Compliant hosts: ["fd://"] | without tcp://*"#]),
+    ("daemon-no-tcp-listener", "", "{}", &[], &[r#"Compliant hosts: ["fd://"] | empty except fd://*, unix://*, npipe://*"#]),
+    // An address without a scheme is one of TCP, and one without a host is localhost's; dockerd 20.10.24 was seen to listen there.
+    (
+        "daemon-no-tcp-listener",
+        "-H 0.0.0.0:2375 -H unix:///run/other.sock",
+        "{}",
+        &[],
+        &["Drift hosts: 0.0.0.0:2375 | empty except fd://*, unix://*, npipe://* | automatic"],
+    ),
+    (
+        "daemon-tcp-requires-tlsverify",
+        "-H 0.0.0.0:2375",
+        r#"{"tlscacert": "/c", "tlscert": "/c", "tlskey": "/k"}"#,
+        &[],
+        &[
+            "Drift tlsverify: false | true | automatic",
+            "Compliant tlscacert: /c | set",
+            "Compliant tlscert: /c | set",
+            "Compliant tlskey: /k | set",
+        ],
+    ),
+    (
+        "daemon-tcp-requires-tlsverify",
+        "-H tcp://:2375 -H 127.0.0.2:2375 -H [::1]:2375",
+        "{}",
+        &[],
+        &[
+            "Compliant tlsverify: the engine listens on no TCP address but loopback | as it is |  the engine listens on no TCP address but loopback",
+        ],
+    ),
+    (
+        "daemon-tcp-requires-tlsverify",
+        "-H tcp://localhost.example:2375",
+        r#"{"tlscacert": "/c", "tlscert": "/c", "tlskey": "/k"}"#,
+        &[],
+        &[
+            "Drift tlsverify: false | true | automatic",
+            "Compliant tlscacert: /c | set",
+            "Compliant tlscert: /c | set",
+            "Compliant tlskey: /k | set",
+        ],
+    ),
     (
         "daemon-no-tcp-listener",
         "-H tcp://10.0.0.1:2376",
         "{}",
         &[],
-        &["Drift hosts: tcp://10.0.0.1:2376 | without tcp://* | automatic"],
+        &["Drift hosts: tcp://10.0.0.1:2376 | empty except fd://*, unix://*, npipe://* | automatic"],
     ),
     (
         "daemon-no-tcp-listener",
         "-H tcp://10.0.0.1:2376",
         "{}",
         &[r#"allowed_tcp_listeners=["tcp://10.*"]"#],
-        &[r#"Compliant hosts: ["fd://","tcp://10.0.0.1:2376"] | without tcp://* except tcp://10.*"#],
+        &[r#"Compliant hosts: ["fd://","tcp://10.0.0.1:2376"] | empty except fd://*, unix://*, npipe://*, tcp://10.*"#],
     ),
     (
         "daemon-default-ulimits",
@@ -162,7 +204,7 @@ const CASES: &[Case] = &[
         &[
             "Drift log-driver: json-file; the running dockerd has json-file | one of syslog, fluentd, gelf, splunk, awslogs, gcplogs | by hand set the variable log.driver in the baseline or with --set log.driver=…",
             "Compliant log-opts: not set | with {}",
-            "Compliant log-opts.syslog-address: not set | without tcp://*, udp://*",
+            "Compliant log-opts.syslog-address: not set | without tcp://*, udp://*, unix://*, unixgram://*, *://localhost*, *://127.*",
         ],
     ),
     (
@@ -173,7 +215,7 @@ const CASES: &[Case] = &[
         &[
             "Drift log-driver: json-file; the running dockerd has json-file | one of syslog, fluentd, gelf, splunk, awslogs, gcplogs | automatic",
             r#"Drift log-opts: not set | with {"syslog-address":"tcp+tls://logs.example:6514"} | automatic"#,
-            "Compliant log-opts.syslog-address: not set | without tcp://*, udp://*",
+            "Compliant log-opts.syslog-address: not set | without tcp://*, udp://*, unix://*, unixgram://*, *://localhost*, *://127.*",
         ],
     ),
     (
@@ -184,7 +226,7 @@ const CASES: &[Case] = &[
         &[
             "Compliant log-driver: syslog | one of syslog, fluentd, gelf, splunk, awslogs, gcplogs",
             r#"Compliant log-opts: {"syslog-address":"tcp://logs.example:514"} | with {}"#,
-            "Drift log-opts.syslog-address: tcp://logs.example:514 | without tcp://*, udp://* | by hand write the address with tcp+tls://, in log.opts of the baseline",
+            "Drift log-opts.syslog-address: tcp://logs.example:514 | without tcp://*, udp://*, unix://*, unixgram://*, *://localhost*, *://127.* | by hand write the address of another host with tcp+tls://, in log.opts of the baseline",
         ],
     ),
     (
@@ -195,7 +237,7 @@ const CASES: &[Case] = &[
         &[
             "Compliant log-driver: syslog | one of syslog, fluentd, gelf, splunk, awslogs, gcplogs",
             r#"Compliant log-opts: {"syslog-address":"tcp+tls://logs.example:6514"} | with {}"#,
-            "Compliant log-opts.syslog-address: tcp+tls://logs.example:6514 | without tcp://*, udp://*",
+            "Compliant log-opts.syslog-address: tcp+tls://logs.example:6514 | without tcp://*, udp://*, unix://*, unixgram://*, *://localhost*, *://127.*",
         ],
     ),
     (
@@ -205,25 +247,32 @@ const CASES: &[Case] = &[
         &[],
         &[
             "Drift ip: 0.0.0.0 | ${publish_address} | by hand set the variable publish_address in the baseline or with --set publish_address=…",
+            r#"Drift default-network-opts.bridge: not set | with {"com.docker.network.bridge.host_binding_ipv4":"${publish_address}"} | by hand set the variable publish_address in the baseline or with --set publish_address=…"#,
         ],
-    ),
-    (
-        "daemon-default-publish-address",
-        "",
-        "{}",
-        &["publish_address=127.0.0.1"],
-        &["Drift ip: 0.0.0.0 | 127.0.0.1 | automatic"],
     ),
     (
         "daemon-default-publish-address",
         "",
         r#"{"ip": "127.0.0.1"}"#,
         &["publish_address=127.0.0.1"],
-        &["Compliant ip: 127.0.0.1 | 127.0.0.1"],
+        &[
+            "Compliant ip: 127.0.0.1 | 127.0.0.1",
+            r#"Drift default-network-opts.bridge: not set | with {"com.docker.network.bridge.host_binding_ipv4":"127.0.0.1"} | automatic"#,
+        ],
+    ),
+    (
+        "daemon-default-publish-address",
+        "",
+        r#"{"default-network-opts": {"bridge": {"com.docker.network.bridge.host_binding_ipv4": "127.0.0.1", "x": "y"}}}"#,
+        &["publish_address=127.0.0.1"],
+        &[
+            "Drift ip: 0.0.0.0 | 127.0.0.1 | automatic",
+            r#"Compliant default-network-opts.bridge: {"com.docker.network.bridge.host_binding_ipv4":"127.0.0.1","x":"y"} | with {"com.docker.network.bridge.host_binding_ipv4":"127.0.0.1"}"#,
+        ],
     ),
 ];
 
-fn judged(facts: &Facts, control: &str, sets: &[&str]) -> Vec<String> {
+pub fn judged(facts: &Facts, control: &str, sets: &[&str]) -> Vec<String> {
     let sets: Vec<String> = sets.iter().map(|set| (*set).to_owned()).collect();
     let loaded = ["cis-l2", "guide"].map(|name| harden::baseline::load(name, &sets).unwrap_or_else(|error| panic!("{error}")));
     let has = |baseline: &&harden::baseline::Baseline| baseline.controls.iter().any(|one| one.id == control);
@@ -243,7 +292,7 @@ fn judged(facts: &Facts, control: &str, sets: &[&str]) -> Vec<String> {
     assessment.findings.iter().map(told).map(|line| line.trim_end().trim_end_matches(" |").to_owned()).collect()
 }
 
-fn started_with(flags: &str, config: &str) -> Facts {
+pub fn started_with(flags: &str, config: &str) -> Facts {
     let mut facts = green();
     file(&mut facts, CONFIG).content = Some(Content(config.as_bytes().to_vec()));
     if !flags.is_empty() {
@@ -269,6 +318,37 @@ fn by_the_policy() {
         }
     }
     assert!(wrong.is_empty(), "{wrong}");
+}
+
+/// What systemd listens on for dockerd counts as much as what dockerd was told itself.
+#[test]
+fn a_socket_unit_that_listens_on_tcp() {
+    let mut facts = started_with("", "{}");
+    edit(&mut facts, SOCKET, "ListenStream=/run/docker.sock\n", "ListenStream=/run/docker.sock\nListenStream=2375\n");
+    let hosts = r#"Compliant hosts: ["fd://"] | empty except fd://*, unix://*, npipe://*"#;
+    let wanted = "empty except fd://*, unix://*, npipe://*";
+    let how = "take that ListenStream= away, then `systemctl daemon-reload` and `systemctl restart docker.socket`, which stops \
+               docker for a moment";
+    let drift = format!("Drift docker.socket: tcp://2375 | {wanted} | by hand {how}");
+    assert_eq!(judged(&facts, "daemon-no-tcp-listener", &[]), [hosts, &drift]);
+    let allowed = r#"allowed_tcp_listeners=["tcp://2375"]"#;
+    let fine = format!(r#"Compliant docker.socket: ["tcp://2375"] | {wanted}, tcp://2375"#);
+    assert_eq!(judged(&facts, "daemon-no-tcp-listener", &[allowed]), [format!("{hosts}, tcp://2375"), fine]);
+    assert!(judged(&facts, "daemon-tcp-requires-tlsverify", &[])[0].starts_with("Drift tlsverify: false"));
+}
+
+/// The key came with 24.0; an older engine would not start with it.
+#[test]
+fn an_engine_that_can_not_bind_its_networks_is_not_asked_to() {
+    let mut facts = started_with("", r#"{"ip": "127.0.0.1"}"#);
+    facts.daemon.version = Fact::Known("20.10.24".into());
+    assert_eq!(
+        judged(&facts, "daemon-default-publish-address", &["publish_address=127.0.0.1"]),
+        [
+            "Compliant ip: 127.0.0.1 | 127.0.0.1",
+            "NotApplicable default-network-opts.bridge:  |  |  Docker 20.10.24 does not know the key default-network-opts",
+        ]
+    );
 }
 
 #[test]

@@ -221,17 +221,51 @@ fn a_worker_and_a_host_without_a_swarm() {
             let finding = judge(facts, case.control).findings.remove(0);
             (finding.status, finding.fix.reason.unwrap_or_default())
         };
-        let of_the_node = ["swarm-bind-address", "swarm-plane-separation"].contains(&case.control);
         if case.control == "swarm-disabled-if-unneeded" {
             assert_eq!(reason(&alone).0, Status::Compliant);
             continue;
         }
         assert_eq!(reason(&alone), (Status::NotApplicable, "this node is in no swarm".into()), "{}", case.control);
-        let expected = match of_the_node {
-            true => (Status::Compliant, String::new()),
-            false => (Status::NotApplicable, "only a manager can tell, and this node is a worker".into()),
+        let expected = match case.control {
+            "swarm-plane-separation" => (Status::Compliant, String::new()),
+            "swarm-bind-address" => {
+                (Status::NotApplicable, "only managers listen for others, and this node is a worker".into())
+            }
+            _ => (Status::NotApplicable, "only a manager can tell, and this node is a worker".into()),
         };
         assert_eq!(reason(&worker), expected, "{}", case.control);
+    }
+}
+
+fn status(facts: &Facts, control: &str) -> Status {
+    judge(facts, control).findings.remove(0).status
+}
+
+/// docker-bench-security counts the lines with `Leader`, one in every swarm.
+#[test]
+fn docker_bench_7_1_counts_leaders() {
+    for (managers, nodes, expected) in [
+        (1, 5, Status::Drift),
+        (2, 5, Status::Drift),
+        (3, 5, Status::Compliant),
+        (9, 20, Status::Drift),
+        (1, 1, Status::Compliant),
+    ] {
+        let mut facts = manager();
+        (cluster(&mut facts).managers, cluster(&mut facts).nodes) = (managers, nodes);
+        assert_eq!(status(&facts, "swarm-manager-count"), expected, "{managers} of {nodes}");
+    }
+}
+
+/// docker-bench-security looks for the text `2 days`.
+#[test]
+fn docker_bench_7_7_knows_two_days_only() {
+    for (hours, expected) in
+        [(48, Status::Compliant), (24, Status::Compliant), (2160, Status::Compliant), (2161, Status::Drift), (0, Status::Drift)]
+    {
+        let mut facts = manager();
+        cluster(&mut facts).cert_expiry_ns = hours * 3_600_000_000_000;
+        assert_eq!(status(&facts, "swarm-node-cert-expiry"), expected, "{hours}");
     }
 }
 

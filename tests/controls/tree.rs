@@ -79,6 +79,9 @@ const AUDIT_RULES: &str = "\
 -w /etc/containerd/config.toml -p wa -k docker
 ";
 
+/// A context of docker's, by which root administers another host.
+pub const CONTEXT: &str = "/root/.docker/contexts/meta/6b2f/meta.json";
+
 /// The kernel parameters that somebody else than harden set.
 pub const SYSCTL: &str = "/etc/sysctl.d/50-site.conf";
 
@@ -120,7 +123,7 @@ space_left_action = SYSLOG
 ";
 
 /// Regular files: path, mode, content.
-const FILES: [(&str, u32, &str); 36] = [
+const FILES: [(&str, u32, &str); 37] = [
     ("/etc/hostname", 0o644, "tree\n"),
     ("/etc/passwd", 0o644, "root:x:0:0:root:/root:/bin/sh\napp:x:1000:1000::/home/app:/bin/sh\n"),
     ("/etc/group", 0o644, "root:x:0:\ndocker:x:997:app\napp:x:1000:\n"),
@@ -144,7 +147,7 @@ const FILES: [(&str, u32, &str); 36] = [
     ("/etc/default/docker", 0o644, "DOCKER_OPTS=\"\"\n"),
     ("/etc/sysconfig/docker", 0o644, "OPTIONS=\"\"\n"),
     ("/etc/containerd/config.toml", 0o644, "version = 2\n\n[grpc]\n  uid = 0\n  gid = 0\n"),
-    ("/etc/docker/certs.d/registry.example:5000/ca.crt", 0o400, "ca\n"),
+    ("/etc/docker/certs.d/registry.example:5000/ca.crt", 0o400, include_str!("../data/engine/swarm-root.pem")),
     ("/etc/docker/certs.d/registry.example:5000/client.cert", 0o400, "certificate\n"),
     ("/etc/docker/certs.d/registry.example:5000/client.key", 0o400, "key\n"),
     ("/etc/docker/tls/ca.pem", 0o444, "ca\n"),
@@ -161,6 +164,7 @@ const FILES: [(&str, u32, &str); 36] = [
     ("/etc/profile", 0o644, "# /etc/profile\nreadonly TMOUT=600\nexport TMOUT\n"),
     ("/etc/ssh/sshd_config", 0o600, SSHD_CONFIG),
     ("/etc/audit/auditd.conf", 0o640, AUDITD_CONF),
+    (CONTEXT, 0o600, r#"{"Name":"build","Metadata":{},"Endpoints":{"docker":{"Host":"ssh://ops@build.example"}}}"#),
 ];
 
 /// A folder that is removed at the end.

@@ -35,6 +35,12 @@ pub struct HostCheck {
     /// A number that it must not be above.
     #[serde(default)]
     pub at_most: Option<Given<i64>>,
+    /// Names, each of which must have the property.
+    #[serde(default)]
+    pub each: Option<Given<Vec<String>>>,
+    /// Whether a certificate and a key of this host's own must be there, too.
+    #[serde(default)]
+    pub client_auth: Option<Given<bool>>,
     /// A release that it must not be below, beside what harden's own table says.
     #[serde(default)]
     pub lowest: Option<Given<Lowest>>,
@@ -85,6 +91,12 @@ pub enum HostProperty {
     Auditd,
     /// Who is in the group that owns the API socket, root aside; `of` is the group where there is no socket.
     ApiGroup,
+    /// The addresses beyond this host that the API listens on, as `tcp://10.0.0.1:2376`.
+    RemoteListeners,
+    /// What protects the way to the endpoint of each docker context of this host's users, in words.
+    DockerContexts,
+    /// Whether certificates lie where dockerd looks for them, of each registry in `each`.
+    RegistryCertificates,
 }
 
 /// The lowest release that is good enough.

@@ -51,7 +51,7 @@ impl Engine {
 
     /// One request over a connection that is made when there is none, and made anew where the daemon has closed it.
     async fn get_over(&self, connection: &mut Option<SendRequest<Empty<Bytes>>>, target: &str) -> Result<Reply, Miss> {
-        let failed = |e: hyper::Error| self.failed(&format!("GET {target}: {}", chain(&e)));
+        let failed = |e: hyper::Error| self.broken(&format!("GET {target}"), &e);
         let mut kept = connection.take();
         let alive = match &mut kept {
             Some(sender) => sender.ready().await.is_ok(),
@@ -60,7 +60,7 @@ impl Engine {
         let mut sender = match kept {
             Some(sender) if alive => sender,
             _ => {
-                let stream = TokioIo::new(self.connect().await?);
+                let stream = TokioIo::new(self.connect().await?.stream);
                 let (sender, driver) = http1::handshake(stream).await.map_err(failed)?;
                 tokio::spawn(driver);
                 sender

@@ -101,19 +101,35 @@ fn hang(stream: &mut UnixStream) {
 
 #[test]
 fn endpoints() {
-    for url in ["unix:///run/docker.sock", "unix:///run/user/1000/docker.sock"] {
-        assert_eq!(Endpoint::parse(url).unwrap().to_string(), url);
+    for url in ["unix:///run/docker.sock", "unix:///run/user/1000/docker.sock", "tcp://127.0.0.1:2376"] {
+        assert_eq!(Endpoint::parse(url, None).unwrap().to_string(), url);
     }
-    assert_eq!(Endpoint::default(), Endpoint::parse("unix:///run/docker.sock").unwrap());
+    assert_eq!(Endpoint::default().to_string(), "unix:///run/docker.sock");
     let example = "\n  help: for example --docker-host unix:///run/docker.sock";
-    let only_unix = "and only unix:// is supported\n  help: run harden on the Docker host itself, with --docker-host unix:///run/docker.sock";
     let long = format!("unix:///{}", "x".repeat(107));
     for (url, expected) in [
-        ("tcp://user:secret@10.0.0.1:2376", format!("the Docker host is given as tcp://, {only_unix}")),
-        ("ssh://root@host", format!("the Docker host is given as ssh://, {only_unix}")),
-        ("secret://x", format!("the Docker host has an unknown scheme; unix:///PATH is expected{example}")),
-        ("/run/docker.sock", "the Docker host has no scheme\n  help: write --docker-host unix:///run/docker.sock".to_string()),
-        ("", format!("the Docker host is not a URL; unix:///PATH is expected{example}")),
+        (
+            "tcp://user:secret@10.0.0.1:2376",
+            "the Docker host has a user, and tcp:// takes HOST:PORT alone\n  help: for example --docker-host tcp://docker.example:2376"
+                .to_string(),
+        ),
+        (
+            "https://user:secret@10.0.0.1",
+            "the Docker host is given as https://, and unix:// or tcp:// is expected\n  help: write --docker-host tcp://HOST:PORT".into(),
+        ),
+        ("fd://", format!("the Docker host is given as fd://, and unix:// or tcp:// is expected{example}")),
+        (
+            "ssh://root:secret@host",
+            "the Docker host is given as ssh://, and harden goes to no other host by itself\n  help: run it there: ssh HOST harden check \
+             --format json"
+                .into(),
+        ),
+        (
+            "secret://x",
+            format!("the Docker host has an unknown scheme; unix:///PATH or tcp://HOST:PORT is expected{example}"),
+        ),
+        ("/run/docker.sock", "the Docker host has no scheme\n  help: write --docker-host unix:///run/docker.sock".into()),
+        ("", format!("the Docker host is not a URL; unix:///PATH or tcp://HOST:PORT is expected{example}")),
         ("unix://", format!("`unix://` does not name a socket; unix:// and an absolute path is expected{example}")),
         (
             "unix://run/docker.sock",
@@ -127,7 +143,7 @@ fn endpoints() {
             ),
         ),
     ] {
-        let error = Endpoint::parse(url).unwrap_err();
+        let error = Endpoint::parse(url, None).unwrap_err();
         assert_eq!(error.to_string(), expected);
         assert_eq!(error.kind.exit_code(), 64);
     }

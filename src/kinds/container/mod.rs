@@ -4,6 +4,8 @@ mod advice;
 pub mod limits;
 mod property;
 
+use std::path::Path;
+
 use serde_json::Value;
 
 use crate::baseline::control::{ContainerCondition, ContainerFix, ContainerProperty, ContainerWant, Control, Selector};
@@ -14,7 +16,7 @@ use crate::finding::{Outcome, Verdict};
 use crate::formats::size;
 use crate::host::docker::inspect;
 use crate::kinds::describe::Description;
-use crate::kinds::{Context, docker_missing, not_applicable, unknown, verdict};
+use crate::kinds::{Context, docker_missing, layout, not_applicable, unknown, verdict};
 use crate::observe::Observer;
 use property::Seen;
 
@@ -70,6 +72,12 @@ pub fn judge<'c>(control: &'c Control, want: &ContainerWant, context: &Context) 
         Fact::Absent => return vec![unknown(control, ALL, "no dockerd runs that could list its containers")],
         Fact::Unknown(why) => return vec![unknown(control, ALL, why.clone())],
     };
+    let of_selinux = want.unless.contains(&ContainerCondition::SelinuxOff);
+    if let (true, Some(_), Fact::Unknown(why)) =
+        (of_selinux, layout::remote(context.facts), &context.facts.host.selinux_enforcing)
+    {
+        return vec![unknown(control, ALL, why.clone())];
+    }
     if let Some(reason) = want.unless.iter().find_map(|condition| holds(*condition, context)) {
         return vec![not_applicable(control, ALL, reason)];
     }
@@ -173,14 +181,18 @@ fn beyond(edit: &Edit, want: &ContainerWant) -> bool {
     memory.is_some_and(|memory| !within(&Value::from(memory), want.no_more_than.as_ref()))
 }
 
-/// The expectation in the terms of the property: paths stand for all below them, capabilities go by their kernel names.
+/// The expectation in the terms of the property: paths stand for all below them, the data root for what holds it as well, capabilities go by their kernel names.
 fn expectation(want: &ContainerWant, context: &Context) -> Expect {
     let mut expect = want.expect.clone();
     match want.property {
         ContainerProperty::HostPaths => {
             let data_root = context.effective.data_root(context.facts);
             let below = |path: String| match path.as_str() {
-                "@data-root" => paths_below(&data_root),
+                "@data-root" => {
+                    let above = Path::new(&data_root).ancestors().skip(1).filter_map(Path::to_str).filter(|path| *path != "/");
+                    let above = above.flat_map(|path| [path.to_owned(), format!("{path}:ro")]);
+                    paths_below(&data_root).into_iter().chain(above).collect()
+                }
                 path => paths_below(path),
             };
             expect.excludes = expect.excludes.map(|paths| paths.into_iter().flat_map(below).collect());
@@ -188,6 +200,11 @@ fn expectation(want: &ContainerWant, context: &Context) -> Expect {
         ContainerProperty::Capabilities | ContainerProperty::AddedCapabilities | ContainerProperty::DroppedCapabilities => {
             for names in [&mut expect.excludes, &mut expect.except, &mut expect.includes].into_iter().flatten() {
                 names.iter_mut().for_each(|name| *name = inspect::capability(name));
+            }
+        }
+        ContainerProperty::Environment => {
+            for patterns in [&mut expect.excludes, &mut expect.except].into_iter().flatten() {
+                patterns.iter_mut().for_each(|pattern| *pattern = property::variable_name(pattern));
             }
         }
         ContainerProperty::Devices => {

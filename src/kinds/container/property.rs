@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::baseline::control::ContainerProperty as P;
 use crate::fact::{ContainerFacts, ExecFact, Fact, FileKind, KernelFacts, LimitFact, MountFact};
+use crate::formats::argv;
 use crate::formats::size::{self, UNLIMITED};
 use crate::kinds::Context;
 use crate::kinds::container::DEFAULT_CAPABILITIES;
@@ -115,7 +116,7 @@ pub fn look(property: P, container: &ContainerFacts, context: &Context) -> Resul
     let made = &container.made;
     Ok(match property {
         P::User => user(container, context),
-        P::ApparmorProfile => label(container, &container.apparmor_profile, "AppArmorProfile", "unconfined"),
+        P::ApparmorProfile => label(container, apparmor_profile(container), "AppArmorProfile", "unconfined"),
         P::SelinuxLabel => label(container, &container.process_label, "ProcessLabel", ""),
         P::AddedCapabilities => {
             let (all, evidence) = capabilities(container);
@@ -312,6 +313,17 @@ fn label(container: &ContainerFacts, told: &str, field: &str, none: &str) -> See
             let words = if value.is_empty() { "unlabelled" } else { value };
             Seen::plain(value, words, evidence(container, |_| None, Some(inspect)))
         }
+    }
+}
+
+/// The engine notes the profile as it starts a container; of one that was never started, its options tell.
+fn apparmor_profile(container: &ContainerFacts) -> &str {
+    let told = container.apparmor_profile.as_str();
+    match security_option(container, "apparmor") {
+        _ if container.running || !told.is_empty() => told,
+        _ if container.made.privileged => "unconfined",
+        Some(profile) => profile,
+        None => "docker-default",
     }
 }
 
@@ -747,8 +759,7 @@ fn with_both(limit: &str) -> String {
 
 fn seccomp(container: &ContainerFacts, context: &Context) -> Seen {
     let made = &container.made;
-    let profile =
-        made.security_opt.iter().find_map(|option| option.strip_prefix("seccomp=").or_else(|| option.strip_prefix("seccomp:")));
+    let profile = security_option(container, "seccomp");
     let options = context.facts.daemon.api.known().and_then(|api| api.security_options.as_ref());
     let of_daemon = options.map(|options| {
         options.iter().any(|option| option.starts_with("name=seccomp") && !option.contains("profile=unconfined"))
@@ -772,14 +783,16 @@ fn seccomp(container: &ContainerFacts, context: &Context) -> Seen {
     Seen::plain(filtered, if filtered { "filtered" } else { "not filtered" }, evidence(container, line, Some(why)))
 }
 
+/// The value of a security option; the engine takes the last one that is given.
+fn security_option<'c>(container: &'c ContainerFacts, name: &str) -> Option<&'c str> {
+    container.made.security_opt.iter().rev().find_map(|option| option.strip_prefix(name)?.strip_prefix(['=', ':']))
+}
+
 fn no_new_privileges(container: &ContainerFacts, context: &Context) -> Result<Seen, String> {
     let made = &container.made;
-    let explicit = made.security_opt.iter().find_map(|option| {
-        let rest = option.strip_prefix("no-new-privileges")?;
-        match rest.strip_prefix(['=', ':']) {
-            None if rest.is_empty() => Some(true),
-            value => value.map(|value| value == "true"),
-        }
+    let explicit = made.security_opt.iter().rev().find_map(|option| match option.strip_prefix("no-new-privileges")? {
+        "" => Some(true),
+        value => value.strip_prefix(['=', ':']).map(|value| argv::parse_bool(value) == Some(true)),
     });
     let seen = kernel(container).ok().and_then(|kernel| kernel.no_new_privs);
     let set = match (explicit, seen) {
@@ -865,18 +878,20 @@ fn masked_paths(container: &ContainerFacts) -> Seen {
     seen
 }
 
+/// A variable's name as names are compared: in any case, with `-` like `_`.
+pub fn variable_name(name: &str) -> String {
+    name.to_ascii_uppercase().replace('-', "_")
+}
+
 fn environment(container: &ContainerFacts) -> Seen {
+    let url = |name: &str| format!("{}:URL_WITH_PASSWORD", variable_name(name));
     let words = container.env.iter().map(|variable| match variable.url_with_password {
-        true => (
-            format!("{}:URL_WITH_PASSWORD", variable.name.to_ascii_uppercase()),
-            format!("{} (an address with a password)", variable.name),
-        ),
-        false => (variable.name.to_ascii_uppercase(), variable.name.clone()),
+        true => (url(&variable.name), format!("{} (an address with a password)", variable.name)),
+        false => (variable_name(&variable.name), variable.name.clone()),
     });
-    let advised = container
-        .env
-        .iter()
-        .map(|variable| (format!("{}:URL_WITH_PASSWORD", variable.name.to_ascii_uppercase()), variable.name.clone()));
+    let advised = container.env.iter().flat_map(|variable| {
+        [(url(&variable.name), variable.name.clone()), (variable_name(&variable.name), variable.name.clone())]
+    });
     let advised = advised.collect();
     Seen { advised, ..Seen::list(words.collect(), vec!["inspect Config.Env, values not kept".into()]) }
 }

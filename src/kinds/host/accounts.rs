@@ -5,7 +5,7 @@ use crate::baseline::control::{HostCheck, Place};
 use crate::change::Edit;
 use crate::fact::{Fact, Facts, Login, Password};
 use crate::formats::accounts::Accounts;
-use crate::kinds::Context;
+use crate::kinds::{Context, layout};
 use crate::observe::Observer;
 
 /// The root's own databases.
@@ -81,6 +81,10 @@ fn api_accounts(check: &HostCheck, context: &Context) -> Result<(Accounts, Strin
 }
 
 pub fn api_group(check: &HostCheck, context: &Context) -> Vec<Seen> {
+    if layout::owner(context.facts).is_some() {
+        let reason = "the socket of a rootless dockerd is its user's own, and nobody is root by it";
+        return vec![Seen::Nothing(of(check).unwrap_or("docker").to_owned(), reason.into())];
+    }
     let (accounts, group, seen_at) = match api_accounts(check, context) {
         Ok(found) => found,
         Err(seen) => return vec![seen],

@@ -5,6 +5,8 @@
 
 mod accounts;
 mod network;
+mod registries;
+mod remote;
 mod shells;
 mod ssh;
 mod storage;
@@ -39,7 +41,9 @@ pub fn observe(want: &HostWant, observer: &mut Observer) {
             }
             HostProperty::Logins | HostProperty::RootAccounts => accounts::observe_logins(observer),
             HostProperty::ApiGroup => accounts::observe_group(observer),
-            HostProperty::DefaultRuntime => {}
+            HostProperty::DockerContexts => remote::observe_contexts(observer),
+            HostProperty::RegistryCertificates => registries::observe(check, observer),
+            HostProperty::DefaultRuntime | HostProperty::RemoteListeners => {}
         }
     }
 }
@@ -69,6 +73,9 @@ pub fn judge<'c>(control: &'c Control, want: &HostWant, context: &Context) -> Ve
             HostProperty::Logins => accounts::logins(context),
             HostProperty::RootAccounts => accounts::root_accounts(context),
             HostProperty::ApiGroup => accounts::api_group(check, context),
+            HostProperty::RemoteListeners => vec![remote::listeners(context)],
+            HostProperty::DockerContexts => remote::contexts(context),
+            HostProperty::RegistryCertificates => registries::certificates(check, context),
         };
         verdicts.extend(seen.into_iter().map(|seen| seen.judge(control, check)));
     }
@@ -271,6 +278,18 @@ fn words(property: HostProperty) -> (&'static str, &'static str) {
         HostProperty::Logins => ("accounts that log in with a password", "/etc/passwd and /etc/shadow; hashes are not kept"),
         HostProperty::RootAccounts => ("accounts with the number 0", "/etc/passwd"),
         HostProperty::DefaultRuntime => ("the default runtime", "the engine's /info"),
+        HostProperty::RemoteListeners => (
+            "where the API listens",
+            "-H of dockerd and hosts of daemon.json, and ListenStream of docker.socket where systemd listens",
+        ),
+        HostProperty::DockerContexts => (
+            "docker contexts",
+            "the contexts in .docker of /root and of each directory in /home, and whether certificates lie beside them",
+        ),
+        HostProperty::RegistryCertificates => (
+            "the directory of each private registry",
+            "the names in /etc/docker/certs.d/REGISTRY; of *.crt also whether it is a certificate, keys are not read",
+        ),
         HostProperty::Auditd => ("auditd.conf", "/etc/audit/auditd.conf"),
         HostProperty::ApiGroup => (
             "members of the API socket's group",
