@@ -1,15 +1,16 @@
 //! The report as one HTML file of its own: no script, nothing to load, and whatever comes from the host is text.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 
 use super::diff::{self, LineKind};
 use super::markup::{attribute, text};
 use super::sentences;
-use super::text::findings::{by_severity, heading, name as severity, worst_first};
+use super::text::findings::{by_severity, heading, name as severity, ranges, worst_first};
 use super::text::{Tense, changes::words, docker, name};
 use crate::baseline::control::Risk;
 use crate::change::Activation;
-use crate::finding::{Finding, Status};
+use crate::finding::{Finding, FixKind, Status};
 use crate::report::{ChangeView, Report};
 
 const TEMPLATE: &str = include_str!("../../templates/report.html");
@@ -131,8 +132,10 @@ fn findings(report: &Report, tense: Tense) -> String {
         let count =
             if drift.is_empty() { String::new() } else { format!(" <small>{} {still}not as wanted</small>", drift.len()) };
         html.push_str(&format!("<section>\n<h2>{}{count}</h2>\n", heading(first.area)));
-        html.extend(drift.chunk_by(|a, b| a.control == b.control && a.fix == b.fix).map(|group| card(group, severity)));
-        html.extend(unknown.chunk_by(|a, b| a.control == b.control && a.fix == b.fix).map(|group| card(group, |_| "unknown")));
+        html.extend(
+            drift.chunk_by(|a, b| a.control == b.control && a.fix.kind == b.fix.kind).map(|group| card(group, severity)),
+        );
+        html.extend(unknown.chunk_by(|a, b| a.control == b.control).map(|group| card(group, |_| "unknown")));
         html.push_str(&folded("waived", &of(Status::Waived)));
         html.push_str(&folded("compliant", &of(Status::Compliant)));
         html.push_str(&folded("not applicable", &of(Status::NotApplicable)));
@@ -141,15 +144,16 @@ fn findings(report: &Report, tense: Tense) -> String {
     html
 }
 
-/// One control on the targets where the same is to be done about it.
+/// One control on its targets.
 fn card(group: &[&Finding], class: fn(crate::baseline::control::Severity) -> &'static str) -> String {
     let Some(first) = group.first() else { return String::new() };
     let class = class(first.severity);
     let rows: String = group.iter().map(|finding| row(finding)).collect();
     let mut details = vec![("why", text(&first.why))];
-    match first.status {
-        Status::Unknown => details.push(("unknown", text(first.fix.reason.as_deref().unwrap_or("no reason is given")))),
-        _ => details.extend(sentences::fix(first).map(|fix| ("fix", text(&fix)))),
+    match (first.status, first.fix.kind) {
+        (Status::Unknown, _) => details.extend(reasons(group).map(|reason| ("unknown", text(reason)))),
+        (_, FixKind::Automatic) => details.push(("fix", text(&automatic(group)))),
+        _ => details.extend(reasons(group).map(|reason| ("fix", text(&format!("by hand: {reason}"))))),
     }
     let impact = first.impact.iter().filter(|_| first.risk != Risk::Safe);
     details.extend(impact.map(|impact| ("impact", format!("<span class=\"warn\">{}</span>", text(impact)))));
@@ -165,8 +169,26 @@ fn card(group: &[&Finding], class: fn(crate::baseline::control::Severity) -> &'s
     )
 }
 
+/// What is done about all of them.
+fn automatic(group: &[&Finding]) -> String {
+    let changes: BTreeSet<_> = group.iter().flat_map(|finding| &finding.fix.changes).collect();
+    let mut changes: Vec<&str> = changes.into_iter().map(String::as_str).collect();
+    // c2 before c10.
+    changes.sort_by_key(|id| id.len());
+    let changes = if changes.is_empty() { String::new() } else { format!(" ({})", ranges(&changes)) };
+    format!("automatic{changes}, {}", group.first().map_or("", |first| sentences::interrupts(first.risk)))
+}
+
+/// Each reason that is given, once.
+fn reasons<'f>(group: &[&'f Finding]) -> impl Iterator<Item = &'f str> {
+    let reasons: BTreeSet<_> = group.iter().filter_map(|finding| finding.fix.reason.as_deref()).collect();
+    reasons.into_iter()
+}
+
 fn row(finding: &Finding) -> String {
-    let seen = finding.evidence.iter().map(|seen| format!("<br><span class=\"faint\">seen: {}</span>", text(seen)));
+    let note = finding.fix.reason.iter().filter(|_| finding.fix.kind == FixKind::Automatic);
+    let note = note.map(|note| format!("<br><span class=\"warn\">{}</span>", text(note)));
+    let seen = finding.evidence.iter().map(|seen| format!("<br><span class=\"faint\">seen: {}</span>", text(seen))).chain(note);
     let observed = if finding.status == Status::Unknown { "could not be observed" } else { &finding.observed };
     format!(
         "<tr><td><code>{}</code>{}</td><td class=\"is\">{}</td><td class=\"should\">{}</td></tr>\n",

@@ -63,8 +63,7 @@ pub fn render(report: &Report, exit: u8, all: bool, out: &mut dyn Write) -> io::
         },
     });
     if in_tree(report) {
-        let root = format!("file://{}/", percent(report.host.root.trim_end_matches('/'), true));
-        run["originalUriBaseIds"] = json!({ TREE: { "uri": root } });
+        run["originalUriBaseIds"] = json!({ TREE: tree(&report.host.root) });
     }
     let log = json!({ "$schema": SCHEMA, "version": "2.1.0", "runs": [run] });
     json::document(&log, out)
@@ -187,7 +186,15 @@ fn physical(place: Place, in_tree: bool) -> Value {
 
 /// An image tree; a host's own root is `/`, Dockerfiles have none.
 fn in_tree(report: &Report) -> bool {
-    report.host.root.starts_with('/') && report.host.root != "/"
+    !place::is_build(report) && report.host.root != "/"
+}
+
+/// Where an image tree lies; of one that was given by a relative path no absolute URI can be told (SARIF 3.14.14).
+fn tree(root: &str) -> Value {
+    match root.starts_with('/') {
+        true => json!({ "uri": format!("file://{}/", percent(root.trim_end_matches('/'), true)) }),
+        false => json!({ "description": { "text": message(&format!("the image tree {root}")) } }),
+    }
 }
 
 /// A path as part of a URI (RFC 3986); a `:` in a relative one could be taken for the end of a scheme.
@@ -375,6 +382,15 @@ mod tests {
         assert_eq!(log["runs"][0]["originalUriBaseIds"], json!({ "TREE": { "uri": "file:///srv/image%20trees/web/" } }));
         let artifact = json!({ "uri": "etc/docker/tls/server-key.pem", "uriBaseId": "TREE" });
         assert_eq!(location(&log, "file-tls-key-mode"), json!({ "physicalLocation": { "artifactLocation": artifact } }));
+
+        report.host.root = "web".into();
+        let log = rendered(&report, true);
+        assert_eq!(
+            log["runs"][0]["originalUriBaseIds"],
+            json!({ "TREE": { "description": { "text": "the image tree web" } } })
+        );
+        assert_eq!(location(&log, "file-tls-key-mode")["physicalLocation"]["artifactLocation"]["uriBaseId"], "TREE");
+        assert!(schema().is_valid(&log));
 
         let mut build = samples::by_hand();
         build.host.root = String::new();
