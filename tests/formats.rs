@@ -366,6 +366,8 @@ fn a_report_in_a_file() {
         assert_eq!(fs::metadata(&null).unwrap().mode() & libc::S_IFMT, libc::S_IFCHR, "{args:?}");
     }
     tree.harden(&["check", "-o", tree.path().to_str().unwrap()]).expect(1);
+    let ran = tree.harden(&["check", "--format", "json", "-o", "/nowhere/report"]).expect(1);
+    assert_eq!(ran.document()["failed"], true, "what can't be told in the file is told on stdout");
     assert!(tree.harden(&["check", "-o", "/dev/stdout"]).stdout().contains("not as wanted"));
 }
 

@@ -183,7 +183,8 @@ pub fn error(error: &Error, common: &Common) {
     note(&error.to_string());
     let name = common.baseline.as_deref().unwrap_or(crate::baseline::DEFAULT);
     if let Some(document) = failure(common.format, name, error) {
-        let _ = bytes_out(common, &document);
+        // Where the file can't be written, and that may be what failed, its reader has only stdout.
+        let _ = bytes_out(common, &document).or_else(|_| bytes_out(&Common { output: None, ..common.clone() }, &document));
     }
 }
 
