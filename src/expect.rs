@@ -120,8 +120,18 @@ impl std::fmt::Display for Expect {
         if self.absent == Some(true) {
             parts.push("not set".into());
         }
-        f.write_str(&parts.join(", "))
+        f.write_str(&with_placeholders(&parts.join(", ")))
     }
+}
+
+/// References to variables that nobody has set, as the placeholders that people know: `<log.driver>`.
+pub fn with_placeholders(text: &str) -> String {
+    let mut pieces = text.split("${");
+    let first = pieces.next().unwrap_or_default().to_owned();
+    pieces.fold(first, |text, piece| match piece.split_once('}') {
+        Some((name, rest)) => format!("{text}<{name}>{rest}"),
+        None => format!("{text}${{{piece}"),
+    })
 }
 
 /// A JSON value as a person writes it: texts without quotes, an empty text as `""`.
@@ -161,5 +171,17 @@ fn elements(value: &Value) -> Vec<&str> {
         Value::Array(values) => values.iter().filter_map(Value::as_str).collect(),
         Value::String(text) => vec![text],
         _ => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn references_are_placeholders() {
+        for (text, shown) in [("with ${a.b}, set", "with <a.b>, set"), ("${a} ${b", "<a> ${b"), ("$x}", "$x}"), ("", "")] {
+            assert_eq!(with_placeholders(text), shown);
+        }
     }
 }

@@ -19,7 +19,7 @@ pub use container::{
     CgroupFacts, ContainerFacts, EnvFact, ExecFact, KernelFacts, LimitFact, Made, MountFact, Owner, PortFact,
     ProcessInContainer,
 };
-pub use image::{ImageFacts, ImageStep, ImageUse, MASKED, ScanFacts, ScanOf};
+pub use image::{ImageFacts, ImageFiles, ImageStep, ImageUse, ImageUser, MASKED, ScanFacts, ScanOf, SetuidFile};
 pub use layout::{Layout, LayoutFacts, RemoteFacts, RemotePlace, RootlessFacts};
 pub use machine::{Chain, Listener, ListenerOwner, Login, MachineFacts, Password};
 pub use swarm::{ClusterFacts, SwarmAddresses, SwarmFacts};

@@ -46,7 +46,7 @@ fn bad_images_and_their_good_twins() {
     build(&lab, &daemon, "bad:1", BAD);
     daemon.docker(&["run", "--detach", "--network=none", "--name", "one", "good:1"]);
 
-    let asked = AskedOfImages { history: true, secret_names: Vec::new() };
+    let asked = AskedOfImages { history: true, ..AskedOfImages::default() };
     let Fact::Known(images) = daemon.engine().images(&asked) else { panic!("no images") };
 
     let written = serde_json::to_string(&images).unwrap();
@@ -63,12 +63,7 @@ fn bad_images_and_their_good_twins() {
 
     let sets = ["image.required_labels=[\"a\"]"].map(String::from);
     let report = check(&lab, &daemon, &sets);
-    let drift = |target: &str| -> Vec<String> {
-        let findings = report["findings"].as_array().unwrap().iter();
-        let of = findings.filter(|finding| finding["target"] == target && finding["status"] == "drift");
-        of.map(|finding| format!("{}: {}", finding["control"].as_str().unwrap(), finding["observed"].as_str().unwrap()))
-            .collect()
-    };
+    let drift = |target: &str| drift(&report, target);
     assert_eq!(drift("image:good:1"), [""; 0]);
     assert_eq!(
         drift("image:bad:1"),
@@ -84,10 +79,95 @@ fn bad_images_and_their_good_twins() {
     );
 }
 
+const TOOL: &str = "RUN mkdir -p /opt/tools && cp /bin/busybox /opt/tools/tool && chmod 4755 /opt/tools/tool\n";
+const USERS: &str = "RUN mkdir -p /etc && printf 'root:x:0:0::/:/bin/sh\\nann:x:1000:1000::/:/bin/sh\\n' > /etc/passwd\n";
+
+/// Each image on `tool:1` or `users:1`, and what is found in it: as its last layer leaves it, not as those below are.
+const IN_LAYERS: [(&str, &str, &[&str]); 9] = [
+    ("tool:1", "", &["image-no-setuid: /opt/tools/tool 4755"]),
+    ("cleared:1", "FROM tool:1\nRUN chmod a-s /opt/tools/tool\n", &[]),
+    ("deleted:1", "FROM tool:1\nRUN rm /opt/tools/tool\n", &[]),
+    ("anew:1", "FROM tool:1\nRUN rm -r /opt/tools && mkdir /opt/tools && touch /opt/tools/x\n", &[]),
+    ("moved:1", "FROM tool:1\nRUN mv /opt/tools /moved\n", &["image-no-setuid: /moved/tool 4755"]),
+    (
+        "group:1",
+        "FROM tool:1\nRUN chmod 2755 /opt/tools/tool && touch /a && chmod u+s /a\n",
+        &["image-no-setuid: /a 4644, /opt/tools/tool 2755"],
+    ),
+    ("users:1", "", &["image-no-extra-users: ann (1000, /bin/sh)"]),
+    ("no-users:1", "FROM users:1\nRUN rm /etc/passwd\n", &[]),
+    ("no-shell:1", "FROM users:1\nRUN sed -i 's,1000::/:/bin/sh,1000::/:/bin/false,' /etc/passwd\n", &[]),
+];
+
+#[test]
+fn files_in_layers() {
+    let lab = Lab::new();
+    let daemon = Dockerd::start(&lab, "{}", &NO_NETWORK);
+    let archive = tar_of_busybox(&lab);
+    daemon.docker(&["import", &archive, "base:1"]);
+    // The shell of busybox runs its own applets by name.
+    build(&lab, &daemon, "shell:1", "FROM base:1\nRUN [\"/bin/busybox\", \"--install\", \"-s\", \"/bin\"]\n");
+    build(&lab, &daemon, "tool:1", &format!("FROM shell:1\n{TOOL}"));
+    build(&lab, &daemon, "users:1", &format!("FROM shell:1\n{USERS}"));
+    for (name, dockerfile, _) in IN_LAYERS.iter().filter(|(_, dockerfile, _)| !dockerfile.is_empty()) {
+        build(&lab, &daemon, name, dockerfile);
+    }
+    let report = check_only(&lab, &daemon, "image-no-*s*", &[]);
+    let of_files = |finding: &String| finding.starts_with("image-no-setuid") || finding.starts_with("image-no-extra-users");
+    let found = |name: &str| drift(&report, &format!("image:{name}")).into_iter().filter(of_files).collect::<Vec<_>>();
+    for (name, _, expected) in IN_LAYERS {
+        assert_eq!(found(name), expected, "{name}");
+        // tar shows the same of what a container of it would see.
+        let container = daemon.docker(&["create", name, "x"]);
+        let at = lab.dir().join("export.tar").display().to_string();
+        daemon.docker(&["export", "--output", &at, container.trim()]);
+        let listed = Command::new("tar").args(["-tvf", &at]).output().expect("tar").stdout;
+        let listed = String::from_utf8_lossy(&listed).lines().filter(|line| line[..10].contains(['s', 'S'])).count();
+        let setuid =
+            expected.iter().filter(|finding| finding.starts_with("image-no-setuid")).flat_map(|finding| finding.split(", "));
+        assert_eq!(listed, setuid.count(), "{name}");
+    }
+    assert_eq!(found("shell:1"), [""; 0]);
+    let allowed = check_only(&lab, &daemon, "image-no-setuid", &["image.setuid_allow=[\"/opt/**\"]".into()]);
+    assert_eq!(drift(&allowed, "image:tool:1"), [""; 0]);
+    assert_eq!(drift(&allowed, "image:group:1"), ["image-no-setuid: /a 4644"]);
+}
+
+/// Not how harden reads layers.
+#[test]
+fn another_storage_driver() {
+    let lab = Lab::new();
+    let daemon = Dockerd::start(&lab, "{\"storage-driver\": \"vfs\"}", &NO_NETWORK);
+    let archive = tar_of_busybox(&lab);
+    daemon.docker(&["import", &archive, "base:1"]);
+    let report = check_only(&lab, &daemon, "image-no-setuid", &[]);
+    let [finding] = report["findings"].as_array().unwrap().as_slice() else { panic!("{report}") };
+    assert_eq!((&finding["status"], &finding["target"]), (&"unknown".into(), &"images".into()));
+    let reason = finding["fix"]["reason"].as_str().unwrap();
+    let (why, command) = reason.split_once("; without running the image: ").unwrap();
+    assert_eq!(why, "harden does not read layers of the storage driver vfs");
+    // The command that it gives works as it stands.
+    let command = command.replace("IMAGE", "base:1").replace("docker ", &format!("docker --host {} ", daemon.endpoint()));
+    let output = Command::new("sh").args(["-c", &command]).output().expect("sh");
+    assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(daemon.docker(&["ps", "--all", "--quiet"]), "");
+}
+
+/// What is wrong with a target, by a report.
+fn drift(report: &serde_json::Value, target: &str) -> Vec<String> {
+    let findings = report["findings"].as_array().unwrap().iter();
+    let of = findings.filter(|finding| finding["target"] == target && finding["status"] == "drift");
+    of.map(|finding| format!("{}: {}", finding["control"].as_str().unwrap(), finding["observed"].as_str().unwrap())).collect()
+}
+
 /// The report of the real binary, as JSON.
 fn check(lab: &Lab, daemon: &Dockerd, sets: &[String]) -> serde_json::Value {
+    check_only(lab, daemon, "image-*", sets)
+}
+
+fn check_only(lab: &Lab, daemon: &Dockerd, controls: &str, sets: &[String]) -> serde_json::Value {
     let mut command = Command::new(env!("CARGO_BIN_EXE_harden"));
-    command.args(["check", "-b", "guide", "--only", "image-*", "--format", "json"]);
+    command.args(["check", "-b", "guide", "--only", controls, "--format", "json"]);
     command.arg("--docker-host").arg(daemon.endpoint().to_string()).current_dir(lab.dir());
     command.args(sets.iter().flat_map(|set| ["--set", set.as_str()]));
     let output = command.output().expect("harden");

@@ -8,6 +8,7 @@ use crate::baseline::{Catalogue, Variable, baselines_with, builtin_names, load, 
 use crate::cli::{Common, Format};
 use crate::commands::{Ending, output};
 use crate::error::{Error, Result};
+use crate::expect::with_placeholders;
 use crate::kinds::describe;
 use crate::render::style::{Page, plain, span};
 
@@ -78,9 +79,9 @@ fn of_control(control: &Control) -> Rows {
     vec![
         ("Why", control.why.clone()),
         ("Severity", format!("{:?}", control.severity).to_lowercase()),
-        ("Wanted", describe::wanted(&control.want)),
+        ("Wanted", with_placeholders(&describe::wanted(&control.want))),
         ("Observed", describe::observed(&control.want)),
-        ("Fix", describe::fix(&control.want)),
+        ("Fix", with_placeholders(&describe::fix(&control.want))),
         ("Risk", risk),
         ("May break", control.impact.clone().unwrap_or_else(|| "nothing known".into())),
         ("Parameters", or(params.collect::<Vec<_>>().join(", "), "none")),

@@ -42,6 +42,12 @@ pub struct ImageFacts {
     pub used_by: Vec<ImageUse>,
     /// How it was made, from the first step; `Unknown` where no control asked.
     pub history: Fact<Vec<ImageStep>>,
+    /// The storage driver that has its layers, such as `overlay2`; empty where containerd has them.
+    pub driver: String,
+    /// The directories of its layers on the engine's host, the uppermost first; none where the driver names none.
+    pub layer_dirs: Vec<String>,
+    /// What is in its layers; `Unknown` where no control asked.
+    pub files: Fact<ImageFiles>,
     /// Why the rest could not be looked at.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unread: Option<String>,
@@ -67,6 +73,40 @@ pub struct ImageStep {
     /// Secrets that are known by their form, and where: `RUN with a token of GitHub`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tokens: Vec<String>,
+}
+
+/// The files of an image that controls ask about, as a container of it would see them.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ImageFiles {
+    /// Regular files with the setuid or setgid bit, by their paths.
+    #[serde(default)]
+    pub setuid: Vec<SetuidFile>,
+    /// Why there may be more of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub doubt: Option<String>,
+    /// The users of its `/etc/passwd`; `Absent` where it has none.
+    #[serde(default)]
+    pub users: Fact<Vec<ImageUser>>,
+}
+
+/// A file with the setuid or setgid bit.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct SetuidFile {
+    /// Absolute within the image, without links; what is not UTF-8 in it is replaced.
+    pub path: String,
+    /// Its permission bits.
+    pub mode: u32,
+}
+
+/// A line of an image's `/etc/passwd`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageUser {
+    /// Its name.
+    pub name: String,
+    /// Its number.
+    pub uid: u32,
+    /// Its login shell; empty stands for `/bin/sh`.
+    pub shell: String,
 }
 
 /// What a scanner reported of one image.
@@ -95,4 +135,6 @@ pub enum ScanOf {
     Vulnerabilities,
     /// Malware.
     Malware,
+    /// Signatures, each of which is valid.
+    Signatures,
 }

@@ -5,6 +5,14 @@
 
 use crate::fact::{Login, Password};
 
+/// Shells that let nobody in.
+const NO_SHELLS: [&str; 5] = ["nologin", "false", "sync", "shutdown", "halt"];
+
+/// Whether somebody who logs in with this shell can do something with it; an empty one is `/bin/sh`.
+pub fn lets_in(shell: &str) -> bool {
+    !NO_SHELLS.contains(&shell.rsplit('/').next().unwrap_or_default())
+}
+
 /// The users and groups of one root.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Accounts {

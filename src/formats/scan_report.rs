@@ -1,4 +1,4 @@
-//! Reports of scanners: Trivy's JSON, Grype's JSON, SARIF.
+//! What other programs report of images: Trivy's JSON, Grype's JSON, SARIF, and what `cosign verify --output json` prints.
 //!
 //! What is not read is skipped without being kept, so a report of many megabytes costs little more than its bytes.
 
@@ -8,24 +8,20 @@ use serde::{Deserialize, Deserializer};
 
 use crate::fact::{ScanFacts, ScanOf};
 
+/// The verifier whose results are read. Notation prints words alone.
+pub const COSIGN: &str = "cosign";
 /// Names of what a scanner found that are kept, a severity; their number is kept whole.
 const MOST_NAMES: usize = 100_000;
 
-/// Reads a report; one of SARIF may speak of several images.
+/// Reads a report; one of SARIF, and one of cosign, may speak of several images.
 ///
 /// # Errors
 /// What is wrong, after `LINE:COLUMN: `.
 pub fn parse(content: &[u8], file_time: i64) -> Result<Vec<ScanFacts>, String> {
-    let report: Report = serde_json::from_slice(content).map_err(|error| {
-        let text = error.to_string();
-        let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(text, _)| text);
-        format!("{}:{}: {text}", error.line(), error.column())
-    })?;
-    let mut scans = match report {
-        Report { schema_version: Some(_), artifact_name: Some(_), .. } => vec![trivy(report)],
-        Report { matches: Some(_), source: Some(_), .. } => vec![grype(report)],
-        Report { runs: Some(runs), .. } => runs.into_iter().map(sarif).collect(),
-        _ => return Err("1:1: expected a report of Trivy or Grype as JSON, or SARIF".into()),
+    let mut scans = match content.trim_ascii_start().first() {
+        None => return Err("1:1: it is empty: the program that was to write it has failed".into()),
+        Some(b'[') => vec![cosign(content)?],
+        Some(_) => scanner(serde_json::from_slice(content).map_err(|error| at_line(&error))?)?,
     };
     for scan in &mut scans {
         scan.time_of_file = scan.at == 0;
@@ -40,6 +36,37 @@ pub fn parse(content: &[u8], file_time: i64) -> Result<Vec<ScanFacts>, String> {
         }
     }
     Ok(scans)
+}
+
+fn at_line(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(text, _)| text);
+    format!("{}:{}: {text}", error.line(), error.column())
+}
+
+/// One list for each image that was verified; where one can't be, cosign prints nothing of it.
+fn cosign(content: &[u8]) -> Result<ScanFacts, String> {
+    let mut scan = ScanFacts { scanner: COSIGN.into(), of: ScanOf::Signatures, ..ScanFacts::default() };
+    for list in serde_json::Deserializer::from_slice(content).into_iter::<Vec<Claim>>() {
+        let claims = list.map_err(|error| at_line(&error))?.into_iter().map(|claim| claim.critical);
+        for critical in claims.filter(|critical| critical.kind.contains(COSIGN) && critical.image.digest.starts_with("sha256:"))
+        {
+            scan.images.push(format!("{}@{}", critical.identity.docker_reference, critical.image.digest));
+        }
+    }
+    match scan.images.is_empty() {
+        true => Err("1:1: expected what cosign verify --output json prints".into()),
+        false => Ok(scan),
+    }
+}
+
+fn scanner(report: Report) -> Result<Vec<ScanFacts>, String> {
+    Ok(match report {
+        Report { schema_version: Some(_), artifact_name: Some(_), .. } => vec![trivy(report)],
+        Report { matches: Some(_), source: Some(_), .. } => vec![grype(report)],
+        Report { runs: Some(runs), .. } => runs.into_iter().map(sarif).collect(),
+        _ => return Err("1:1: expected a report of Trivy or Grype as JSON, or SARIF".into()),
+    })
 }
 
 fn trivy(report: Report) -> ScanFacts {
@@ -117,6 +144,33 @@ fn seconds(text: &str) -> i64 {
 
 fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(from: D) -> Result<T, D::Error> {
     Ok(Option::deserialize(from)?.unwrap_or_default())
+}
+
+/// One signature that cosign found to be valid.
+#[derive(Deserialize)]
+struct Claim {
+    critical: Critical,
+}
+
+#[derive(Deserialize)]
+struct Critical {
+    identity: Identity,
+    image: Signed,
+    /// `cosign container image signature`, or an address below sigstore.dev/cosign.
+    #[serde(rename = "type")]
+    kind: String,
+}
+
+#[derive(Deserialize)]
+struct Identity {
+    #[serde(rename = "docker-reference")]
+    docker_reference: String,
+}
+
+#[derive(Deserialize)]
+struct Signed {
+    #[serde(rename = "docker-manifest-digest")]
+    digest: String,
 }
 
 #[derive(Deserialize, Default)]
@@ -335,9 +389,27 @@ mod tests {
     }
 
     #[test]
+    fn of_cosign() {
+        let claim = |digest: &str, kind: &str| {
+            json!([{"critical": {"identity": {"docker-reference": "reg.example/web"}, "image": {"docker-manifest-digest": digest},
+                "type": kind}, "optional": {"Subject": "ci@reg.example", "Bundle": {"Payload": {"logIndex": 7}}}}])
+        };
+        let (old, new) = ("cosign container image signature", "https://sigstore.dev/cosign/sign/v1");
+        let text = format!("\n{}\n{}\n", claim("sha256:cd", old), claim("sha256:ab", new));
+        let [scan] = parse(text.as_bytes(), DAY).unwrap().try_into().unwrap();
+        assert_eq!((scan.scanner.as_str(), scan.of, scan.at, scan.time_of_file), ("cosign", ScanOf::Signatures, DAY, true));
+        assert_eq!(scan.images, ["reg.example/web@sha256:ab", "reg.example/web@sha256:cd"]);
+        // Signed in another way, which says nothing of who verified it.
+        let other = claim("sha256:cd", "atomic container signature").to_string();
+        assert_eq!(parse(other.as_bytes(), DAY).unwrap_err(), "1:1: expected what cosign verify --output json prints");
+    }
+
+    #[test]
     fn what_is_no_report() {
         for (text, expected) in [
-            ("", "1:0: EOF while parsing a value"),
+            ("", "1:1: it is empty: the program that was to write it has failed"),
+            ("[]", "1:1: expected what cosign verify --output json prints"),
+            ("[{\"critical\": {}}]", "1:16: missing field `identity`"),
             ("{\"SchemaVersion\": 2,\n x", "2:2: key must be a string"),
             ("{}", "1:1: expected a report of Trivy or Grype as JSON, or SARIF"),
             ("{\"matches\": 7, \"source\": {}}", "1:13: invalid type: integer `7`, expected a sequence"),

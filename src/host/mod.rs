@@ -11,6 +11,7 @@ pub mod fs;
 mod glob;
 pub(crate) mod handle;
 pub(crate) mod inode;
+pub mod layers;
 pub mod listeners;
 pub mod machine;
 pub mod packet_filter;

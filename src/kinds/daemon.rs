@@ -488,17 +488,21 @@ pub(crate) fn swarm(facts: &Facts, context: &Context) -> Result<Option<String>, 
     let state = facts.daemon.api.known().and_then(|api| api.swarm_state.clone());
     let active = match state {
         Some(state) => !matches!(state.as_str(), "inactive" | ""),
-        None => {
-            let path = format!("{}/{SWARM_STATE}", context.effective.data_root(facts));
-            match facts.files.get(&path) {
-                Some(Fact::Known(_)) => true,
-                Some(Fact::Absent) => false,
-                Some(Fact::Unknown(why)) => return Err(format!("whether this node is in a swarm can't be told: {why}")),
-                None => return Err("whether this node is in a swarm was not looked at".into()),
-            }
-        }
+        None => noted_swarm(context)?,
     };
     Ok(active.then(|| "this node is in a swarm, which refuses live-restore".into()))
+}
+
+/// Whether the node is in a swarm by the engine's own note, which is there while no daemon runs.
+pub(crate) fn noted_swarm(context: &Context) -> Result<bool, String> {
+    let facts = context.facts;
+    let path = format!("{}/{SWARM_STATE}", context.effective.data_root(facts));
+    match facts.files.get(&path) {
+        Some(Fact::Known(_)) => Ok(true),
+        Some(Fact::Absent) => Ok(false),
+        Some(Fact::Unknown(why)) => Err(format!("whether this node is in a swarm can't be told: {why}")),
+        None => Err("whether this node is in a swarm was not looked at".into()),
+    }
 }
 
 /// Why a prerequisite is not met, if it is not; then the key is withheld, because dockerd would not start with it.

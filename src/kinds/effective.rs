@@ -417,7 +417,7 @@ fn texts(origins: &[argv::Origin]) -> String {
 
 fn in_script(facts: &Facts) -> Option<String> {
     let script = facts.files.get(INIT_SCRIPT).and_then(Fact::known);
-    script.map(|_| format!("they are in {INIT_SCRIPT} and what it reads; start dockerd, then they can be seen"))
+    script.map(|_| format!("the flags are in {INIT_SCRIPT} and what it reads; start dockerd, then they can be seen"))
 }
 
 /// Whether a unit is what starts dockerd: packages bring one to hosts where another program is process 1. What that of an image tree

@@ -3,7 +3,7 @@
 //! Controls are written for root's own dockerd, with the paths that everybody knows. Under another layout each is re-rooted, or it
 //! does not apply, or its fix is left to the user; a path of root's own daemon is never taken for another's.
 
-use crate::baseline::control::{Area, Control, ImageRule, Want};
+use crate::baseline::control::{Area, Control, HostProperty, ImageRule, Want};
 use crate::change::Edit;
 use crate::fact::{Facts, Layout, RemoteFacts, RemotePlace, RootlessFacts};
 use crate::finding::{Outcome, Verdict};
@@ -129,6 +129,19 @@ pub fn told_by_engine(want: &Want) -> bool {
     }
 }
 
+/// Whether a control asks Docker for what it holds, or for what it is.
+fn asks_docker(want: &Want) -> bool {
+    match want {
+        Want::Container(_) | Want::Swarm(_) => true,
+        Want::Image(_) => told_by_engine(want),
+        Want::Host(want) => want.check.iter().any(|check| {
+            matches!(check.property, HostProperty::Release | HostProperty::DockerUserRules | HostProperty::DefaultRuntime)
+                || check.of.as_deref() == Some("@data-root")
+        }),
+        _ => false,
+    }
+}
+
 /// What a control comes to before it is looked at more closely, where the layout settles it.
 pub fn settled(control: &Control, facts: &Facts) -> Option<Outcome> {
     if let Some(remote) = remote(facts) {
@@ -140,10 +153,14 @@ pub fn settled(control: &Control, facts: &Facts) -> Option<Outcome> {
         control.want,
         Want::Daemon(_) | Want::DaemonConfig(_) | Want::File(_) | Want::Socket(_) | Want::Unit(_) | Want::Watch(_)
     ) || matches!(control.want, Want::Host(_)) && control.area == Area::Daemon;
+    let layout = &facts.daemon.layout;
+    if layout.kind == Layout::Podman && asks_docker(&control.want) {
+        let reason = format!("this is Podman's socket ({}): what it holds is Podman's, not Docker's", layout.evidence);
+        return Some(Outcome::NotApplicable(reason));
+    }
     if !of_the_daemon {
         return None;
     }
-    let layout = &facts.daemon.layout;
     match &layout.kind {
         Layout::Podman => Some(Outcome::NotApplicable(format!(
             "this is Podman's socket ({}): Podman has no dockerd, and no daemon.json",

@@ -13,7 +13,7 @@ const HELP: &str = "a rootless dockerd is another installation with images, volu
 /// One verdict.
 pub fn judge<'c>(control: &'c Control, want: &RootlessWant, context: &Context) -> Vec<Verdict<'c>> {
     let layout = &context.facts.daemon.layout;
-    let told = |outcome, observed: &str| vec![verdict(control, TARGET, outcome, observed, "dockerd runs rootless")];
+    let told = |outcome, observed: &str| vec![verdict(control, TARGET, outcome, observed, "rootless")];
     let outcome = match &layout.kind {
         Layout::Podman => Outcome::NotApplicable(format!("this is Podman's socket ({}): there is no dockerd", layout.evidence)),
         Layout::Desktop => Outcome::NotApplicable(format!(
@@ -31,7 +31,7 @@ pub fn judge<'c>(control: &'c Control, want: &RootlessWant, context: &Context) -
             (None, _) => Outcome::Manual(HELP.into()),
         },
     };
-    let observed = if matches!(outcome, Outcome::Compliant { .. }) { "rootless" } else { "dockerd is root's" };
+    let observed = if matches!(outcome, Outcome::Compliant { .. }) { "rootless" } else { "root's" };
     told(outcome, observed)
 }
 

@@ -5,6 +5,7 @@ use glob::{MatchOptions, Pattern};
 use crate::baseline::control::{Control, SwarmRule, SwarmWant};
 use crate::fact::{ClusterFacts, Fact, SwarmAddresses, SwarmFacts};
 use crate::finding::{Outcome, Verdict};
+use crate::kinds::daemon::noted_swarm;
 use crate::kinds::describe::Description;
 use crate::kinds::{Context, docker_missing, not_applicable, unknown, verdict};
 use crate::observe::Observer;
@@ -17,6 +18,7 @@ const DAY_SECONDS: i64 = 86_400;
 
 /// Asks the manager once; nothing where the node is in no swarm.
 pub fn observe(want: &SwarmWant, observer: &mut Observer) {
+    observer.swarm_state();
     if want.rule != SwarmRule::DisabledIfUnneeded {
         observer.swarm();
     }
@@ -39,6 +41,17 @@ pub fn addresses(state: &[u8]) -> Result<SwarmAddresses, String> {
     Ok(SwarmAddresses { listen: state.listen_addr, advertise: state.advertise_addr, data_path: state.data_path_addr })
 }
 
+/// The state of a node whose dockerd does not run, if it is in no swarm; of one that is, only dockerd tells more.
+fn stopped(context: &Context) -> Result<&'static str, String> {
+    if let Some(why) = context.effective.uncertain("data-root", context.facts) {
+        return Err(why);
+    }
+    match noted_swarm(context)? {
+        true => Err("this node is in a swarm, and no dockerd runs that could tell of it".into()),
+        false => Ok("inactive"),
+    }
+}
+
 /// One verdict, or one for each of several networks.
 pub fn judge<'c>(control: &'c Control, want: &SwarmWant, context: &Context) -> Vec<Verdict<'c>> {
     if let Some(outcome) = docker_missing(context.facts) {
@@ -46,7 +59,13 @@ pub fn judge<'c>(control: &'c Control, want: &SwarmWant, context: &Context) -> V
     }
     let state = match &context.facts.daemon.api {
         Fact::Known(api) => api.swarm_state.as_deref().unwrap_or("inactive"),
-        Fact::Absent => return vec![not_applicable(control, TARGET, "dockerd does not run")],
+        Fact::Absent if !context.facts.host.live => {
+            return vec![not_applicable(control, TARGET, "an image tree is in no swarm")];
+        }
+        Fact::Absent => match stopped(context) {
+            Ok(state) => state,
+            Err(why) => return vec![unknown(control, TARGET, why)],
+        },
         Fact::Unknown(why) => return vec![unknown(control, TARGET, why.clone())],
     };
     if want.rule == SwarmRule::DisabledIfUnneeded {

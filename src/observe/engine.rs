@@ -1,12 +1,16 @@
 //! What the engine runs and holds: containers, images and what scanners said of them, the swarm.
 
+use std::collections::BTreeSet;
+
 use super::Observer;
 use crate::baseline::Baseline;
 use crate::fact::{ContainerFacts, Fact, SwarmFacts};
 use crate::formats::scan_report;
 use crate::host::docker;
 use crate::host::fs::Want as Look;
+use crate::host::layers::Layers;
 use crate::kinds::{self, daemon, swarm};
+use crate::render::progress;
 
 /// Reports of scanners may name thousands of packages.
 const MAX_REPORT: usize = 256 << 20;
@@ -17,7 +21,8 @@ impl Observer<'_> {
         if self.facts.containers == Fact::default() {
             let daemon = &self.facts.daemon;
             self.facts.containers = match (&daemon.process, &daemon.api) {
-                (Fact::Absent, _) => Fact::Absent,
+                // Docker Desktop's runs in a machine of its own, and answers here.
+                (Fact::Absent, api) if api.known().is_none() => Fact::Absent,
                 (_, Fact::Unknown(why)) if kinds::layout::remote(&self.facts).is_some() => Fact::Unknown(why.clone()),
                 (process, _) => self.host.containers(process),
             };
@@ -114,10 +119,36 @@ impl Observer<'_> {
                 Fact::Unknown(why) => Fact::Unknown(why.clone()),
                 _ => self.host.images(&asked),
             };
+            if asked.files {
+                self.files_of_images();
+            }
         }
     }
 
-    /// A scanner's report; it is not kept, only what it says of images.
+    /// The files in images, where their layers are directories of this host.
+    fn files_of_images(&mut self) {
+        let mut images = match std::mem::take(&mut self.facts.images) {
+            Fact::Known(images) => images,
+            other => {
+                self.facts.images = other;
+                return;
+            }
+        };
+        let (effective, facts) = self.effective();
+        let data_root = effective.data_root(facts);
+        let dirs: BTreeSet<&String> = images.iter().flat_map(|image| &image.layer_dirs).collect();
+        progress::stage(format!("looking into {} of images", progress::many(dirs.len(), "layer")));
+        let mut layers = None;
+        for image in images.iter_mut().filter(|image| image.unread.is_none()) {
+            image.files = match kinds::image::layers_unseen(&self.facts, image) {
+                Some(why) => Fact::Unknown(why),
+                None => layers.get_or_insert_with(|| Layers::of(&self.host.root, &data_root)).files(&image.layer_dirs),
+            };
+        }
+        self.facts.images = Fact::Known(images);
+    }
+
+    /// What another program reported of images; it is not kept, only what it says of images.
     pub fn scan(&mut self, path: &str) {
         if self.facts.scans.contains_key(path) {
             return;

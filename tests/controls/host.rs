@@ -592,8 +592,8 @@ pub const LIVE: &[Live] = &[
         },
         &[manual(
             "mandatory access control",
-            "AppArmor enforces, but dockerd does not use it",
-            "AppArmor or SELinux, in use by dockerd",
+            "enforced by AppArmor, not used by dockerd",
+            "enforced by AppArmor or SELinux, and used by dockerd",
             "install the program that loads profiles (the package apparmor), then restart dockerd",
         )],
     ),

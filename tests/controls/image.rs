@@ -5,7 +5,10 @@ use std::sync::LazyLock;
 use harden::assess::{self, Assessment, Limits};
 use harden::baseline::Baseline;
 use harden::baseline::control::Risk;
-use harden::fact::{Content, Fact, Facts, FileFact, FileKind, ImageFacts, ImageStep, ImageUse, ScanFacts, ScanOf};
+use harden::fact::{
+    Content, Fact, Facts, FileFact, FileKind, ImageFacts, ImageFiles, ImageStep, ImageUse, ImageUser, ScanFacts, ScanOf,
+    SetuidFile,
+};
 use harden::finding::Status;
 
 use crate::live::{api, green};
@@ -29,15 +32,15 @@ pub const OF_DOCKERFILES: [&str; 6] = [
     "image-dockerfile-lint",
 ];
 
-/// What harden never finds to hold: it reads no image's files, and verifies no signatures.
-const NEVER_SEEN: [&str; 3] = ["image-no-setuid", "image-no-extra-users", "image-signatures-verified"];
-
 static POLICY: LazyLock<Baseline> = LazyLock::new(|| {
     let sets = [
         "allowed_registries=[\"reg.example\"]",
         "private_registries=[\"reg.example\"]",
         "scan_reports=[\"/var/scans/*.json\"]",
         "signature_policy=[\"cosign\"]",
+        "signature_reports=[\"/var/scans/*.json\"]",
+        "image.setuid_allow=[\"/usr/bin/passwd\"]",
+        "image.allowed_users=[\"app\"]",
         "require_digest=true",
         "max_unused_images=1",
     ];
@@ -83,8 +86,27 @@ fn web() -> ImageFacts {
             step("RUN", "apt-get update && apt-get install -y --no-install-recommends tini && update-ca-certificates"),
             step("COPY", "/app /app"),
         ]),
+        driver: "overlay2".into(),
+        files: Fact::Known(ImageFiles {
+            setuid: vec![setuid("/usr/bin/passwd", 0o4755)],
+            doubt: None,
+            users: Fact::Known(vec![
+                user("root", 0, "/bin/bash"),
+                user("sync", 4, "/bin/sync"),
+                user("app", 10_001, "/bin/sh"),
+                user("nobody", 65_534, "/usr/sbin/nologin"),
+            ]),
+        }),
         ..ImageFacts::default()
     }
+}
+
+fn setuid(path: &str, mode: u32) -> SetuidFile {
+    SetuidFile { path: path.into(), mode }
+}
+
+fn user(name: &str, uid: u32, shell: &str) -> ImageUser {
+    ImageUser { name: name.into(), uid, shell: shell.into() }
 }
 
 fn scan(scanner: &str, of: ScanOf, images: Vec<String>) -> ScanFacts {
@@ -96,12 +118,17 @@ fn host() -> Facts {
     let mut facts = green();
     facts.images = Fact::Known(vec![web()]);
     facts.daemon.version = Fact::Known("28.5.2".into());
-    let paths = ["/var/scans/clam.json", "/var/scans/trivy.json"].map(String::from);
+    let paths = ["/var/scans/clam.json", "/var/scans/trivy.json", "/var/scans/verified.json"].map(String::from);
     facts.globs.insert(SCANS.into(), Fact::Known(paths.to_vec()));
     let trivy = scan("Trivy", ScanOf::Vulnerabilities, vec![id("a"), "reg.example/web:1.2".into()]);
     let trivy = ScanFacts { found: [("medium".into(), vec!["CVE-2026-0001".into()])].into(), ..trivy };
     let clam = scan("ClamAV", ScanOf::Malware, vec!["reg.example/web:1.2".into()]);
-    facts.scans = [(paths[0].clone(), Fact::Known(vec![clam])), (paths[1].clone(), Fact::Known(vec![trivy]))].into();
+    let cosign = scan(
+        "cosign",
+        ScanOf::Signatures,
+        vec![format!("reg.example/other@{}", id("e")), format!("reg.example/web@{}", id("b"))],
+    );
+    facts.scans = paths.into_iter().zip([clam, trivy, cosign].map(|scan| Fact::Known(vec![scan]))).collect();
     text(&mut facts, "/etc/environment", "DOCKER_CONTENT_TRUST=1\n");
     text(&mut facts, "/etc/passwd", "root:x:0:0:root:/root:/bin/sh\nann:x:1000:1000::/home/ann:/bin/sh\n");
     facts.globs.insert(KEY.into(), Fact::Known(vec![KEY.into()]));
@@ -158,6 +185,20 @@ fn trivy(facts: &mut Facts) -> &mut ScanFacts {
     }
 }
 
+fn verified(facts: &mut Facts) -> &mut ScanFacts {
+    match facts.scans.get_mut("/var/scans/verified.json") {
+        Some(Fact::Known(scans)) => &mut scans[0],
+        other => panic!("{other:?}"),
+    }
+}
+
+fn files(facts: &mut Facts) -> &mut ImageFiles {
+    match &mut image(facts).files {
+        Fact::Known(files) => files,
+        other => panic!("{other:?}"),
+    }
+}
+
 fn run(facts: &mut Facts, command: &str) {
     steps(facts).push(step("RUN", command));
 }
@@ -167,6 +208,14 @@ const USER: &str = "end its Dockerfile with USER 10001:10001, and build the imag
 const TAG: &str = "a name with the version as its tag";
 const NO_FLAWS: &str = "a scan of the last 30 days without findings from high up";
 const SCAN: &str = "scan it, e.g. with trivy image --format json -o REPORT NAME, and name the report in scan_reports";
+const SETUID: &str = "no setuid or setgid file but those of image.setuid_allow";
+const SETUID_FIX: &str = "RUN find / -xdev -perm /6000 -type f -exec chmod a-s {} + before USER, or list those that it needs in \
+                          image.setuid_allow; then build the image anew";
+const USERS: &str = "no user from 1000 up with a login shell but those of image.allowed_users";
+const USERS_FIX: &str = "RUN userdel NAME, or give the user /sbin/nologin as its shell, or add it to image.allowed_users; then build the image anew";
+const VERIFIED: &str = "verified by cosign in the last 30 days";
+const VERIFY: &str = "cosign verify --output json reg.example/web@sha256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb > FILE, \
+                      and name FILE in signature_reports";
 const SECRET: &str = "no secret in the image";
 
 pub const CASES: &[Case] = &[
@@ -190,12 +239,29 @@ pub const CASES: &[Case] = &[
     },
     Case {
         control: "image-no-extra-users",
-        how: "never looked at",
-        change: |_| {},
+        how: "users who can log in, one without a shell, which is /bin/sh",
+        change: |facts| {
+            files(facts).users =
+                Fact::Known(vec![user("root", 0, "/bin/sh"), user("node", 1000, "/bin/bash"), user("x", 1001, "")]);
+        },
+        findings: &[manual(WEB, "node (1000, /bin/bash), x (1001, /bin/sh)", USERS, USERS_FIX)],
+    },
+    Case {
+        control: "image-no-extra-users",
+        how: "no users at all",
+        change: |facts| files(facts).users = Fact::Absent,
+        findings: &[],
+    },
+    Case {
+        control: "image-no-extra-users",
+        how: "a passwd that is not where it should be",
+        change: |facts| {
+            files(facts).users = Fact::Unknown("/etc/passwd is reached by a symbolic link, which harden does not follow".into())
+        },
         findings: &[unknown(
             "images",
-            "not looked at: harden does not read the files in images; docker export of a container that was made with docker create, and \
-             not started, has the image's /etc/passwd",
+            "/etc/passwd is reached by a symbolic link, which harden does not follow; without running the image: c=$(docker create IMAGE x) && \
+             docker export $c | tar -xO etc/passwd; docker rm $c",
         )],
     },
     Case {
@@ -354,12 +420,30 @@ pub const CASES: &[Case] = &[
     },
     Case {
         control: "image-signatures-verified",
-        how: "harden sees no result of a verifier",
-        change: |facts| image(facts).digests = vec!["reg.example/web@sha256:bb".into()],
-        findings: &[unknown(
-            WEB,
-            "harden verifies no signatures and sees no result of cosign: verify reg.example/web@sha256:bb with it",
-        )],
+        how: "verified as another image was",
+        change: |facts| verified(facts).images.truncate(1),
+        findings: &[manual(WEB, "no result of cosign for this image", VERIFIED, VERIFY)],
+    },
+    Case {
+        control: "image-signatures-verified",
+        how: "long ago",
+        change: |facts| verified(facts).at -= 86_400 * 90,
+        findings: &[manual(WEB, "verified by cosign 92 days ago", VERIFIED, VERIFY)],
+    },
+    Case {
+        control: "image-signatures-verified",
+        how: "what cosign was to write is empty",
+        change: |facts| {
+            let why = "/var/scans/verified.json:1:1: it is empty: the program that was to write it has failed";
+            facts.scans.insert("/var/scans/verified.json".into(), Fact::Unknown(why.into()));
+        },
+        findings: &[unknown(WEB, "/var/scans/verified.json:1:1: it is empty: the program that was to write it has failed")],
+    },
+    Case {
+        control: "image-signatures-verified",
+        how: "in the future",
+        change: |facts| verified(facts).at += 86_400 * 9,
+        findings: &[unknown(WEB, "the result of cosign is dated in the future")],
     },
     Case {
         control: "image-signatures-verified",
@@ -368,7 +452,7 @@ pub const CASES: &[Case] = &[
         findings: &[manual(
             WEB,
             "no digest of a registry, so no signature can be there",
-            "verified by cosign",
+            VERIFIED,
             "push it to a registry, sign it there, and pull it from there",
         )],
     },
@@ -419,13 +503,84 @@ pub const CASES: &[Case] = &[
     },
     Case {
         control: "image-no-setuid",
-        how: "a step that sets the bit",
+        how: "files that nobody chose",
+        change: |facts| {
+            let names = ["chage", "chfn", "chsh", "gpasswd", "mount", "newgrp", "su"];
+            files(facts).setuid.extend(names.map(|name| setuid(&format!("/usr/bin/{name}"), 0o4755)));
+            files(facts).setuid.push(setuid("/usr/bin/wall", 0o2755));
+        },
+        findings: &[manual(
+            WEB,
+            "/usr/bin/chage 4755, /usr/bin/chfn 4755, /usr/bin/chsh 4755, /usr/bin/gpasswd 4755, /usr/bin/mount 4755 and 3 more",
+            SETUID,
+            SETUID_FIX,
+        )],
+    },
+    // What the history says is not what came of it.
+    Case {
+        control: "image-no-setuid",
+        how: "a bit that was set, and is not there",
         change: |facts| run(facts, "chmod u+s /usr/bin/tool"),
+        findings: &[],
+    },
+    Case {
+        control: "image-no-setuid",
+        how: "a name longer than anybody reads",
+        change: |facts| files(facts).setuid.push(setuid(&format!("/{}", "é".repeat(4000)), 0o4711)),
+        findings: &[manual(
+            WEB,
+            "/ééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééé… 4711",
+            SETUID,
+            SETUID_FIX,
+        )],
+    },
+    Case {
+        control: "image-no-setuid",
+        how: "only a part of its files was seen, and something in that",
+        change: |facts| {
+            files(facts).setuid.push(setuid("/su", 0o4711));
+            files(facts).doubt = Some("a layer has more than 5000000 files".into());
+        },
+        findings: &[manual(WEB, "/su 4711", SETUID, SETUID_FIX)],
+    },
+    Case {
+        control: "image-no-setuid",
+        how: "only a part of its files was seen",
+        change: |facts| {
+            let other = ImageFacts { names: vec!["reg.example/other:1".into()], ..web() };
+            images(facts).push(other);
+            files(facts).doubt = Some("a layer has more than 5000000 files".into());
+        },
+        findings: &[unknown(
+            "images",
+            "a layer has more than 5000000 files; without running the image: c=$(docker create IMAGE x) && docker export $c | tar -tv | grep \
+             -E '^-(..s|.....s)'; docker rm $c",
+        )],
+    },
+    Case {
+        control: "image-no-setuid",
+        how: "nobody looked, and a step sets the bit",
+        change: |facts| {
+            run(facts, "chmod u+s /usr/bin/tool");
+            image(facts).files = Fact::Unknown("only root may look into the layers of images; run harden as root".into());
+        },
         findings: &[manual(
             WEB,
             "chmod u+s /usr/bin/tool",
             "no setuid bit",
             "leave the bit out; to clear those of the base: RUN find / -xdev -perm /6000 -type f -exec chmod a-s {} + before USER; then build the image anew",
+        )],
+    },
+    Case {
+        control: "image-no-setuid",
+        how: "nobody looked",
+        change: |facts| {
+            image(facts).files = Fact::Unknown("only root may look into the layers of images; run harden as root".into());
+        },
+        findings: &[unknown(
+            "images",
+            "only root may look into the layers of images; run harden as root; without running the image: c=$(docker create IMAGE x) && docker \
+             export $c | tar -tv | grep -E '^-(..s|.....s)'; docker rm $c",
         )],
     },
     Case {
@@ -601,7 +756,12 @@ pub const ABSENT: &[Absent] = &[
     tree("image-malware-scanned"),
     tree("image-content-trust"),
     tree("image-signatures-verified"),
-    tree("image-signing-keys-protected"),
+    Absent {
+        control: "image-signing-keys-protected",
+        remove: |_| {},
+        target: "images",
+        reason: "no user of this host has keys that sign images",
+    },
     tree("image-healthcheck"),
     tree("image-no-lone-update"),
     tree("image-no-setuid"),
@@ -635,9 +795,7 @@ fn broken_on_a_host() {
     let mut wrong = Vec::new();
     for case in CASES {
         let mut facts = host();
-        if !NEVER_SEEN.contains(&case.control)
-            && let Some(difference) = compare(case.control, &[], &[], &judge(&facts, case.control))
-        {
+        if let Some(difference) = compare(case.control, &[], &[], &judge(&facts, case.control)) {
             wrong.push(format!("{} holds\n{difference}", case.control));
         }
         (case.change)(&mut facts);
@@ -731,6 +889,32 @@ fn what_the_policy_does_not_say() {
         let findings: Vec<_> = assessment.findings.iter().filter(|finding| finding.control == control).collect();
         let [finding] = findings.as_slice() else { panic!("{findings:?}") };
         assert_eq!((finding.target.as_str(), finding.fix.reason.as_deref()), ("images", Some(expected)), "{control}");
+    }
+}
+
+/// What is told of signatures by policies that no result can meet.
+#[test]
+fn verifiers() {
+    for (sets, expected) in [
+        (
+            vec!["signature_policy=[\"cosign\"]"],
+            format!("harden verifies no signatures itself, and sees no result of cosign: {VERIFY}"),
+        ),
+        (
+            vec!["signature_policy=[\"notation\"]", "signature_reports=[\"/var/scans/*.json\"]"],
+            format!(
+                "harden reads only results of cosign, not of notation: verify reg.example/web@{} with it, and waive this",
+                id("b")
+            ),
+        ),
+    ] {
+        let sets: Vec<String> = sets.into_iter().map(String::from).collect();
+        let mut baseline = harden::baseline::load(BASELINE, &sets).unwrap();
+        baseline.controls.retain(|one| one.id == "image-signatures-verified");
+        let limits = Limits { max_risk: Risk::Disruptive, wanted: &|_, _| true };
+        let assessment = assess::assess(&baseline, &host(), &limits).unwrap();
+        let [finding] = assessment.findings.as_slice() else { panic!("{:?}", assessment.findings) };
+        assert_eq!((finding.status, finding.fix.reason.as_deref()), (Status::Unknown, Some(expected.as_str())));
     }
 }
 

@@ -178,6 +178,33 @@ fn podman_desktop_and_daemons_elsewhere_are_not_judged_by_roots_files() {
     }
 }
 
+/// What Podman holds, by its own names, says nothing of Docker.
+#[test]
+fn podmans_containers_are_not_dockers() {
+    let mut facts = green();
+    set(&mut facts, Layout::Podman, "seen");
+    let reason = "this is Podman's socket (seen): what it holds is Podman's, not Docker's";
+    let assessment = judge(&facts);
+    let accounts = ["image-content-trust", "image-signing-keys-protected"];
+    let of_engine = |control: &str| {
+        ["container-", "image-", "swarm-"].iter().any(|area| control.starts_with(area))
+            && !accounts.contains(&control)
+            && !matches!(Catalogue::builtin().control(control).expect("a control").want, Want::Attest(_))
+            || ["host-docker-version-current", "host-data-root-partition", "host-runtime-isolation"].contains(&control)
+    };
+    let mut asked = 0;
+    for finding in assessment.findings.iter().filter(|finding| of_engine(&finding.control)) {
+        asked += 1;
+        assert_eq!(
+            (finding.status, finding.fix.reason.as_deref()),
+            (Status::NotApplicable, Some(reason)),
+            "{}",
+            finding.control
+        );
+    }
+    assert!(asked > 80, "{asked}");
+}
+
 /// The green host's files are this machine's, its engine is another one's.
 #[test]
 fn an_engine_on_the_network_is_judged_by_what_it_says() {

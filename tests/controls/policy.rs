@@ -142,7 +142,7 @@ const CASES: &[Case] = &[
         "{}",
         &[],
         &[
-            "Drift default-ulimits: not set | with ${default_ulimits} | by hand set the variable default_ulimits in the baseline or with --set default_ulimits=…",
+            "Drift default-ulimits: not set | with <default_ulimits> | by hand set the variable default_ulimits in the baseline or with --set default_ulimits=…",
         ],
     ),
     (
@@ -177,7 +177,7 @@ const CASES: &[Case] = &[
         "{}",
         &[],
         &[
-            "Drift authorization-plugins: not set | with ${authz_plugins}, set | by hand set the variable authz_plugins in the baseline or with --set authz_plugins=…",
+            "Drift authorization-plugins: not set | with <authz_plugins>, set | by hand set the variable authz_plugins in the baseline or with --set authz_plugins=…",
         ],
     ),
     (
@@ -246,8 +246,8 @@ const CASES: &[Case] = &[
         "{}",
         &[],
         &[
-            "Drift ip: 0.0.0.0 | ${publish_address} | by hand set the variable publish_address in the baseline or with --set publish_address=…",
-            r#"Drift default-network-opts.bridge: not set | with {"com.docker.network.bridge.host_binding_ipv4":"${publish_address}"} | by hand set the variable publish_address in the baseline or with --set publish_address=…"#,
+            "Drift ip: 0.0.0.0 | <publish_address> | by hand set the variable publish_address in the baseline or with --set publish_address=…",
+            r#"Drift default-network-opts.bridge: not set | with {"com.docker.network.bridge.host_binding_ipv4":"<publish_address>"} | by hand set the variable publish_address in the baseline or with --set publish_address=…"#,
         ],
     ),
     (

@@ -186,20 +186,20 @@ pub const CASES: &[Case] = &[
     },
 ];
 
-const fn stopped(control: &'static str) -> Absent {
-    Absent { control, remove: |_| {}, target: "swarm", reason: "dockerd does not run" }
+const fn of_a_tree(control: &'static str) -> Absent {
+    Absent { control, remove: |_| {}, target: "swarm", reason: "an image tree is in no swarm" }
 }
 
 pub const ABSENT: &[Absent] = &[
-    stopped("swarm-disabled-if-unneeded"),
-    stopped("swarm-manager-count"),
-    stopped("swarm-bind-address"),
-    stopped("swarm-overlay-encrypted"),
-    stopped("swarm-secrets-used"),
-    stopped("swarm-autolock"),
-    stopped("swarm-node-cert-expiry"),
-    stopped("swarm-ca-rotation"),
-    stopped("swarm-plane-separation"),
+    of_a_tree("swarm-disabled-if-unneeded"),
+    of_a_tree("swarm-manager-count"),
+    of_a_tree("swarm-bind-address"),
+    of_a_tree("swarm-overlay-encrypted"),
+    of_a_tree("swarm-secrets-used"),
+    of_a_tree("swarm-autolock"),
+    of_a_tree("swarm-node-cert-expiry"),
+    of_a_tree("swarm-ca-rotation"),
+    of_a_tree("swarm-plane-separation"),
 ];
 
 /// Judges by one control.
@@ -208,6 +208,29 @@ fn judge(facts: &Facts, control: &str) -> Assessment {
     baseline.controls.retain(|one| one.id == control);
     let limits = Limits { max_risk: Risk::Disruptive, wanted: &|_, _| true };
     assess::assess(&baseline, facts, &limits).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// A stopped dockerd leaves a note of the swarm that its node is in.
+#[test]
+fn while_dockerd_is_stopped() {
+    let mut stopped = green();
+    stopped.daemon.api = Fact::Absent;
+    stopped.daemon.process = Fact::Absent;
+    let note = format!("/var/lib/docker/{}", harden::kinds::daemon::SWARM_STATE);
+    let status = |facts: &Facts, control: &str| {
+        let finding = judge(facts, control).findings.remove(0);
+        (finding.status, finding.fix.reason.unwrap_or_default())
+    };
+    stopped.files.insert(note.clone(), Fact::Absent);
+    assert_eq!(status(&stopped, "swarm-autolock"), (Status::NotApplicable, "this node is in no swarm".into()));
+    assert_eq!(status(&stopped, "swarm-disabled-if-unneeded").0, Status::Compliant);
+    stopped.files.insert(note.clone(), stopped.files["/etc/docker/daemon.json"].clone());
+    for control in ["swarm-autolock", "swarm-disabled-if-unneeded"] {
+        let expected = "this node is in a swarm, and no dockerd runs that could tell of it";
+        assert_eq!(status(&stopped, control), (Status::Unknown, expected.into()), "{control}");
+    }
+    stopped.files.insert(note, Fact::Unknown("denied".into()));
+    assert_eq!(status(&stopped, "swarm-autolock").0, Status::Unknown);
 }
 
 /// Of the controls that only a manager can answer, what a worker, and a host without a swarm, hear.

@@ -238,7 +238,8 @@ impl ImageRule {
             | ImageRule::NoSetuid
             | ImageRule::ExposeUnprivileged => &[Policy::Allow],
             ImageRule::NoSecrets => &[Policy::Allow, Policy::LookFor],
-            ImageRule::SignaturesVerified | ImageRule::Dockerignore | ImageRule::Labels => &[Policy::LookFor],
+            ImageRule::Dockerignore | ImageRule::Labels => &[Policy::LookFor],
+            ImageRule::SignaturesVerified => &[Policy::LookFor, Policy::Reports, Policy::AtMost],
             ImageRule::MinimalBase => &[Policy::LookFor, Policy::SizeAtMost],
             ImageRule::VulnScanned => &[Policy::Reports, Policy::AtMost, Policy::ScanSeverity],
             ImageRule::MalwareScanned => &[Policy::Reports, Policy::AtMost],

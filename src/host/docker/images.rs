@@ -21,6 +21,8 @@ const CONTAINERS: &str = "/containers/json?all=1";
 pub struct Asked {
     /// Whether any of them needs the history.
     pub history: bool,
+    /// Whether any of them asks about the files in images, which the API does not show.
+    pub files: bool,
     /// Patterns of the names of secrets, beside those that harden knows.
     pub secret_names: Vec<String>,
 }
@@ -161,6 +163,9 @@ struct Inspect {
     config: Config,
     #[serde(default, rename = "RootFS", deserialize_with = "or_default")]
     root_fs: RootFs,
+    /// Left out from API 1.52 on where containerd keeps images; before, it names the snapshotter.
+    #[serde(default, deserialize_with = "or_default")]
+    graph_driver: GraphDriver,
 }
 
 #[derive(Deserialize, Default)]
@@ -195,6 +200,32 @@ struct RootFs {
     layers: Vec<String>,
 }
 
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default)]
+struct GraphDriver {
+    #[serde(deserialize_with = "or_default")]
+    name: String,
+    #[serde(deserialize_with = "or_default")]
+    data: DriverData,
+}
+
+/// What overlay2 says; an image without layers, and most other drivers, have none of it.
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default)]
+struct DriverData {
+    #[serde(deserialize_with = "or_default")]
+    upper_dir: String,
+    #[serde(deserialize_with = "or_default")]
+    lower_dir: String,
+}
+
+impl DriverData {
+    fn dirs(&self) -> Vec<String> {
+        let lower = self.lower_dir.split(':');
+        [self.upper_dir.as_str()].into_iter().chain(lower).filter(|dir| !dir.is_empty()).map(str::to_owned).collect()
+    }
+}
+
 impl Inspect {
     fn facts(self, masker: &Masker) -> ImageFacts {
         let mut facts = ImageFacts {
@@ -207,6 +238,8 @@ impl Inspect {
             user: self.config.user,
             exposed: self.config.exposed_ports.into_keys().collect(),
             layers: self.root_fs.layers,
+            layer_dirs: self.graph_driver.data.dirs(),
+            driver: self.graph_driver.name,
             ..ImageFacts::default()
         };
         let test = self.config.healthcheck.unwrap_or_default().test;
@@ -249,6 +282,12 @@ mod tests {
     const RECORDED: &str = include_str!("../../../tests/data/engine/image-20.10.24.json");
     const WRITTEN: &str = include_str!("../../../tests/data/engine/image-29.1.json");
 
+    /// The uppermost first.
+    const LAYERS: [&str; 2] = [
+        "672d140a39d55726a33c47367b5e2394956566f49467ed4b3165d0f9b45a09d3",
+        "66be7c2c9f0c7e1c2812eb6e7cf4b893331dbfc2ccb7e1bff19cba004f824920",
+    ];
+
     fn read(body: &Value) -> Result<ImageFacts, String> {
         let seen: Inspect = serde_json::from_value(body.clone()).map_err(|error| error.to_string())?;
         Ok(seen.facts(&Masker::new(&[])))
@@ -256,8 +295,14 @@ mod tests {
 
     #[test]
     fn an_image_of_each_generation() {
-        for (body, created, digests) in [(RECORDED, Some(1_795_335_403), 0), (WRITTEN, None, 1)] {
+        for (body, created, digests, driver, dirs) in
+            [(RECORDED, Some(1_795_335_403), 0, "overlay2", &LAYERS[..]), (WRITTEN, None, 1, "", &[])]
+        {
             let image = read(&serde_json::from_str(body).unwrap()).unwrap();
+            assert_eq!(
+                (image.driver.as_str(), image.layer_dirs.as_slice()),
+                (driver, &dirs.iter().map(|dir| format!("/var/lib/docker/overlay2/{dir}/diff")).collect::<Vec<_>>()[..])
+            );
             assert_eq!(image.names, ["bad:1"]);
             assert_eq!((image.created, image.digests.len(), image.size), (created, digests, 1_982_270));
             assert_eq!((image.user.as_str(), image.healthcheck, image.labels.len()), ("", false, 0));
@@ -288,6 +333,22 @@ mod tests {
         }
     }
 
+    /// What other drivers say, and overlay2 of an image without layers.
+    #[test]
+    fn drivers() {
+        let id = format!("sha256:{}", "a".repeat(64));
+        for (driver, expected) in [
+            (json!({"Name": "vfs", "Data": null}), ("vfs", 0)),
+            (json!({"Name": "overlay2", "Data": null}), ("overlay2", 0)),
+            (json!({"Name": "overlay2", "Data": {"UpperDir": "/d/overlay2/a/diff"}}), ("overlay2", 1)),
+            (json!({"Name": "btrfs", "Data": {}}), ("btrfs", 0)),
+            (json!({"Name": "overlayfs"}), ("overlayfs", 0)),
+        ] {
+            let image = read(&json!({"Id": id, "GraphDriver": driver})).unwrap();
+            assert_eq!((image.driver.as_str(), image.layer_dirs.len()), expected);
+        }
+    }
+
     #[test]
     fn engines_of_today() {
         macro_rules! recorded {
@@ -307,6 +368,9 @@ mod tests {
             assert!(image.created.is_some() && image.size > 1_000_000 && !image.layers.is_empty(), "{version}");
             assert_eq!((image.env["DB_PASSWORD"].as_str(), image.exposed.as_slice()), (MASKED, &["22/tcp".to_owned()][..]));
             assert_eq!(image.tokens, ["ENV CI with a token of GitHub"], "{version}");
+            let (driver, dirs) =
+                if version.ends_with("containerd") { ("overlayfs", 0) } else { ("overlay2", image.layers.len()) };
+            assert_eq!((image.driver.as_str(), image.layer_dirs.len()), (driver, dirs), "{version}");
             let rows: Vec<Row> = serde_json::from_str(history).unwrap();
             let masker = Masker::new(&[]);
             let steps = rows.iter().flat_map(|row| step(&row.created_by, &masker).instructions);

@@ -4,7 +4,7 @@ use super::{Reading, Seen, list, of};
 use crate::baseline::control::{HostCheck, Place};
 use crate::change::Edit;
 use crate::fact::{Fact, Facts, Login, Password};
-use crate::formats::accounts::Accounts;
+use crate::formats::accounts::{Accounts, lets_in};
 use crate::kinds::{Context, layout};
 use crate::observe::Observer;
 
@@ -16,9 +16,6 @@ pub const GROUP: &str = "/etc/group";
 pub const GSHADOW: &str = "/etc/gshadow";
 const NSSWITCH: &str = "/etc/nsswitch.conf";
 const ROOT: &str = "root";
-/// Shells that let nobody in.
-const NO_SHELLS: [&str; 5] = ["nologin", "false", "sync", "shutdown", "halt"];
-
 pub fn observe_group(observer: &mut Observer) {
     for socket in observer.resolve(&Place::DockerSocket) {
         observer.stat(&socket);
@@ -141,7 +138,7 @@ pub fn logins(context: &Context) -> Vec<Seen> {
         Ok(logins) => logins,
         Err(seen) => return seen,
     };
-    let shell = |login: &&Login| !NO_SHELLS.contains(&login.shell.rsplit('/').next().unwrap_or_default());
+    let shell = |login: &&Login| lets_in(&login.shell);
     let able = logins.iter().filter(shell).filter(|login| login.password != Password::Locked && login.name != ROOT);
     let seen: Vec<Seen> = able
         .map(|login| {

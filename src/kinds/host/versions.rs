@@ -185,14 +185,14 @@ pub fn mac(context: &Context) -> Seen {
     let used = |option: &str| options.is_none_or(|options| options.iter().any(|one| one.split(',').any(|part| part == option)));
     let using = on.iter().find(|(_, option)| used(option));
     let (value, shown, manual) = match (on.as_slice(), using) {
-        ([], _) => (false, "neither AppArmor nor SELinux enforces".to_owned(), None),
-        (_, Some((name, _))) => (true, format!("{name} enforces"), None),
+        ([], _) => (false, "off, AppArmor and SELinux alike".to_owned(), None),
+        (_, Some((name, _))) => (true, format!("enforced by {name}"), None),
         ([(name, _), ..], None) => {
             let manual = match *name {
                 "SELinux" => "switch it on in dockerd: \"selinux-enabled\": true (daemon-selinux-enabled)",
                 _ => "install the program that loads profiles (the package apparmor), then restart dockerd",
             };
-            (false, format!("{name} enforces, but dockerd does not use it"), Some(manual.to_owned()))
+            (false, format!("enforced by {name}, not used by dockerd"), Some(manual.to_owned()))
         }
     };
     let shown_fact = |name: &str, fact: &Fact<bool>| match fact {

@@ -1,6 +1,6 @@
 //! Images that an engine holds: one verdict an image.
 
-use super::{client, made, property, scans};
+use super::{client, files, made, property, scans};
 use crate::baseline::control::{Control, Given, ImageRule, ImageWant};
 use crate::fact::{Fact, ImageFacts};
 use crate::finding::{Outcome, Verdict};
@@ -61,16 +61,17 @@ pub fn judge<'c>(control: &'c Control, want: &ImageWant, context: &Context) -> V
     if let Some(outcome) = docker_missing(facts) {
         return vec![verdict(control, TARGET, outcome, "", "")];
     }
+    if want.rule == ImageRule::SigningKeysProtected {
+        return client::keys(control, context);
+    }
     if !facts.host.live {
         return vec![not_applicable(control, TARGET, "an image tree has no engine that holds images")];
     }
     if of_dockerfiles(want.rule) {
         return vec![not_applicable(control, TARGET, "judged on Dockerfiles: harden check --dockerfile PATH")];
     }
-    match want.rule {
-        ImageRule::ContentTrust => return client::trust(control, context),
-        ImageRule::SigningKeysProtected => return client::keys(control, context),
-        _ => {}
+    if want.rule == ImageRule::ContentTrust {
+        return client::trust(control, context);
     }
     let images = match (&facts.daemon.api, &facts.images) {
         (Fact::Absent, _) | (_, Fact::Absent) => return vec![not_applicable(control, TARGET, "dockerd does not run")],
@@ -83,7 +84,6 @@ pub fn judge<'c>(control: &'c Control, want: &ImageWant, context: &Context) -> V
     let once = |standing: Standing| vec![told(control, TARGET.into(), standing, "API /images/json")];
     match want.rule {
         ImageRule::Sprawl => once(property::sprawl(want, images)),
-        ImageRule::NoExtraUsers => once(Standing::unknown(LOOK_FOR_USERS)),
         ImageRule::TrustedBase | ImageRule::MirroredPrivately if want.allow.is_empty() => {
             once(property::no_policy(want.rule, images))
         }
@@ -97,14 +97,12 @@ pub fn judge<'c>(control: &'c Control, want: &ImageWant, context: &Context) -> V
     }
 }
 
-const LOOK_FOR_USERS: &str = "not looked at: harden does not read the files in images; docker export of a container that was made with docker \
-                              create, and not started, has the image's /etc/passwd";
-const LOOK_FOR_SETUID: &str = "not looked at: harden does not read the files in images; list them without running anything: docker export \
-                               $(docker create IMAGE) | tar -tv | grep -E '^-..s|^-.....s'";
+const HISTORY: &str = "API /images/ID/json and /images/ID/history";
 
 fn each<'c>(control: &'c Control, want: &ImageWant, context: &Context, images: &[ImageFacts]) -> Vec<Verdict<'c>> {
     let mut verdicts = Vec::new();
-    let mut unseen = false;
+    // Images into which nobody looked, and why.
+    let mut unseen: Vec<(String, String)> = Vec::new();
     for image in images {
         let target = target(image);
         if let Some(why) = &image.unread {
@@ -112,23 +110,37 @@ fn each<'c>(control: &'c Control, want: &ImageWant, context: &Context, images: &
             continue;
         }
         let (standing, evidence) = match want.rule {
-            rule if made::needs_history(rule) => {
-                (made::judge(want, image, images), "API /images/ID/json and /images/ID/history")
-            }
+            rule if files::needs(rule) => match files::judge(want, image) {
+                Ok(standing) => (standing, "the files in its layers"),
+                Err(why) => match made::needs_history(rule).then(|| made::judge(want, image, images)) {
+                    // No history shows every file: what it does not show is not known to hold.
+                    Some(standing @ Standing { outcome: Outcome::Manual(_), .. }) => (standing, HISTORY),
+                    _ => {
+                        unseen.push((target, why));
+                        continue;
+                    }
+                },
+            },
+            rule if made::needs_history(rule) => (made::judge(want, image, images), HISTORY),
             ImageRule::Labels | ImageRule::ExposeUnprivileged => (made::judge(want, image, images), "API /images/ID/json"),
             ImageRule::VulnScanned | ImageRule::MalwareScanned => (scans::judge(want, image, context.facts), "scan_reports"),
+            ImageRule::SignaturesVerified => (scans::signed(want, image, context.facts), "signature_reports"),
             _ => (property::judge(want, image, images), "API /images/ID/json"),
         };
         match standing.outcome {
-            // No history shows every file: what it does not show is not known to hold.
-            Outcome::Compliant { .. } | Outcome::NotApplicable(_) if want.rule == ImageRule::NoSetuid => unseen = true,
             // Only what containers use is spoken of.
             Outcome::NotApplicable(_) if property::of_those_in_use(want.rule) => {}
             _ => verdicts.push(told(control, target, standing, evidence)),
         }
     }
-    if unseen {
-        verdicts.push(unknown(control, TARGET, LOOK_FOR_SETUID));
+    // What holds for the engine is said once.
+    let reason = unseen.first().map(|(_, why)| why.clone());
+    match reason.filter(|reason| unseen.iter().all(|(_, why)| why == reason)) {
+        Some(why) => verdicts.push(unknown(control, TARGET, files::by_hand(want.rule, &why))),
+        None => {
+            let each = unseen.into_iter().map(|(target, why)| unknown(control, target, files::by_hand(want.rule, &why)));
+            verdicts.extend(each);
+        }
     }
     if verdicts.is_empty() {
         verdicts.push(not_applicable(control, TARGET, property::none_in_use(want)));

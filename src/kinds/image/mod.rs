@@ -1,11 +1,12 @@
 //! Images, and the Dockerfiles that they are built from.
 //!
 //! Where a Dockerfile is judged ([`build`](super::build)), the host is not looked at; else the images that the engine holds are
-//! ([`api`]): their configuration ([`property`]), how they were made ([`made`]), what scanners said of them ([`scans`]), and what lies
-//! beside them on the host ([`client`]).
+//! ([`api`]): their configuration ([`property`]), how they were made ([`made`]), the files in them ([`files`]), what other programs said
+//! of them ([`scans`]), and what lies beside them on the host ([`client`]).
 
 mod api;
 mod client;
+mod files;
 mod made;
 mod property;
 mod scans;
@@ -21,13 +22,12 @@ use crate::observe::Observer;
 
 /// Looks at what the control needs beside the images themselves.
 pub fn observe(want: &ImageWant, observer: &mut Observer) {
-    if !observer.facts().host.live {
-        return;
-    }
+    let live = observer.facts().host.live;
     match want.rule {
-        ImageRule::ContentTrust => client::observe_trust(observer),
         ImageRule::SigningKeysProtected => client::observe_keys(observer),
-        _ => scans::observe(want, observer),
+        ImageRule::ContentTrust if live => client::observe_trust(observer),
+        _ if live => scans::observe(want, observer),
+        _ => {}
     }
 }
 
@@ -40,8 +40,11 @@ pub fn asked(baseline: &Baseline) -> Option<AskedOfImages> {
     let wants: Vec<&ImageWant> = wants.filter(|want| api::of_images(want.rule)).collect();
     let names = wants.iter().filter(|want| want.rule == ImageRule::NoSecrets).flat_map(|want| want.look_for.clone());
     let history = wants.iter().any(|want| made::needs_history(want.rule));
-    (!wants.is_empty()).then(|| AskedOfImages { history, secret_names: names.collect() })
+    let files = wants.iter().any(|want| files::needs(want.rule));
+    (!wants.is_empty()).then(|| AskedOfImages { history, files, secret_names: names.collect() })
 }
+
+pub use files::layers_unseen;
 
 /// Verdicts of one control.
 pub fn judge<'c>(control: &'c Control, want: &ImageWant, context: &Context) -> Vec<Verdict<'c>> {

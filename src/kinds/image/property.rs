@@ -19,7 +19,6 @@ pub(super) fn judge(want: &ImageWant, image: &ImageFacts, images: &[ImageFacts])
         ImageRule::RebuiltRecently => rebuilt(want, image),
         ImageRule::DigestPinned => pinned(want, image),
         ImageRule::SpecificTag => tagged(image),
-        ImageRule::SignaturesVerified => signed(want, image),
         _ => Standing::unknown("not judged from an image's configuration"),
     }
 }
@@ -216,23 +215,6 @@ fn tagged(image: &ImageFacts) -> Standing {
             format!("{}, by {}", names.join(", "), containers(&uses)),
             DESIRED,
             "make these containers anew from the version that was tested: NAME:VERSION",
-        ),
-    }
-}
-
-fn signed(want: &ImageWant, image: &ImageFacts) -> Standing {
-    if image.used_by.is_empty() {
-        return Standing::nothing("");
-    }
-    match image.digests.first() {
-        Some(digest) => Standing::unknown(format!(
-            "harden verifies no signatures and sees no result of {}: verify {digest} with it",
-            want.look_for.join(", ")
-        )),
-        None => Standing::drift(
-            "no digest of a registry, so no signature can be there",
-            format!("verified by {}", want.look_for.join(", ")),
-            "push it to a registry, sign it there, and pull it from there",
         ),
     }
 }

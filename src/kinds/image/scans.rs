@@ -7,6 +7,7 @@ use super::made::some_of;
 use crate::baseline::control::{ImageRule, ImageWant, Place, ScanSeverity};
 use crate::fact::{Fact, Facts, ImageFacts, ScanFacts, ScanOf};
 use crate::formats::dockerfile::ImageName;
+use crate::formats::scan_report::COSIGN;
 use crate::observe::Observer;
 
 const DAY: i64 = 86_400;
@@ -37,10 +38,14 @@ fn desired(want: &ImageWant) -> String {
     }
 }
 
-/// How one image stands.
-pub(super) fn judge(want: &ImageWant, image: &ImageFacts, facts: &Facts) -> Standing {
-    let of = if want.rule == ImageRule::MalwareScanned { ScanOf::Malware } else { ScanOf::Vulnerabilities };
-    let mut scans: BTreeMap<&str, &ScanFacts> = BTreeMap::new();
+/// What was reported of one image: the newest of each program, and why there may be more.
+fn reported<'f>(
+    want: &ImageWant,
+    of: ScanOf,
+    image: &ImageFacts,
+    facts: &'f Facts,
+) -> (BTreeMap<&'f str, &'f ScanFacts>, Option<String>) {
+    let mut scans = BTreeMap::new();
     let mut doubt = None;
     for pattern in &want.reports {
         match facts.globs.get(pattern) {
@@ -58,6 +63,53 @@ pub(super) fn judge(want: &ImageWant, image: &ImageFacts, facts: &Facts) -> Stan
             _ => {}
         }
     }
+    (scans, doubt)
+}
+
+/// image-signatures-verified: what a verifier said of an image in use.
+pub(super) fn signed(want: &ImageWant, image: &ImageFacts, facts: &Facts) -> Standing {
+    if image.used_by.is_empty() {
+        return Standing::nothing("");
+    }
+    let verifiers = want.look_for.join(", ");
+    let days = given(&want.at_most).map_or(String::new(), |days| format!(" in the last {days} days"));
+    let desired = format!("verified by {verifiers}{days}");
+    let Some(digest) = image.digests.first() else {
+        return Standing::drift(
+            "no digest of a registry, so no signature can be there",
+            desired,
+            "push it to a registry, sign it there, and pull it from there",
+        );
+    };
+    let verify = format!("cosign verify --output json {digest} > FILE, and name FILE in signature_reports");
+    if !want.look_for.iter().any(|verifier| verifier == COSIGN) {
+        return Standing::unknown(format!(
+            "harden reads only results of cosign, not of {verifiers}: verify {digest} with it, and waive this"
+        ));
+    }
+    if want.reports.is_empty() {
+        return Standing::unknown(format!("harden verifies no signatures itself, and sees no result of {verifiers}: {verify}"));
+    }
+    let (results, doubt) = reported(want, ScanOf::Signatures, image, facts);
+    let now = jiff::Timestamp::now().as_second();
+    let limit = given(&want.at_most).map_or(i64::MAX, |days| i64::try_from(*days).unwrap_or(i64::MAX));
+    match (results.values().max_by_key(|result| result.at), doubt) {
+        (Some(result), _) if result.at > now + DAY => Standing::unknown("the result of cosign is dated in the future"),
+        (Some(result), _) if (now - result.at) / DAY <= limit => {
+            Standing::good(format!("verified by cosign {} days ago", ((now - result.at) / DAY).max(0)), desired)
+        }
+        (_, Some(why)) => Standing::unknown(why),
+        (Some(result), None) => {
+            Standing::drift(format!("verified by cosign {} days ago", (now - result.at) / DAY), desired, verify)
+        }
+        (None, None) => Standing::drift("no result of cosign for this image", desired, verify),
+    }
+}
+
+/// How one image stands.
+pub(super) fn judge(want: &ImageWant, image: &ImageFacts, facts: &Facts) -> Standing {
+    let of = if want.rule == ImageRule::MalwareScanned { ScanOf::Malware } else { ScanOf::Vulnerabilities };
+    let (scans, doubt) = reported(want, of, image, facts);
     let desired = desired(want);
     let now = jiff::Timestamp::now().as_second();
     let limit = given(&want.at_most).map_or(i64::MAX, |days| i64::try_from(*days).unwrap_or(i64::MAX));
@@ -71,7 +123,7 @@ pub(super) fn judge(want: &ImageWant, image: &ImageFacts, facts: &Facts) -> Stan
     if let Some(found) = recent.iter().find_map(|scan| serious(want, scan)) {
         let fix = match of {
             ScanOf::Malware => "stop what runs from it, and delete it; find out who pushed it".to_owned(),
-            ScanOf::Vulnerabilities => "build it anew on a newer base with newer packages, and scan it again".to_owned(),
+            _ => "build it anew on a newer base with newer packages, and scan it again".to_owned(),
         };
         return Standing::drift(found, desired, fix);
     }

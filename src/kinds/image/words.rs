@@ -26,9 +26,9 @@ pub fn describe(want: &ImageWant) -> Description {
         }
         ImageRule::ContentTrust | ImageRule::SigningKeysProtected => "the client's settings and keys on this host",
         ImageRule::NoSetuid => {
-            "an image's history over the Engine API, never its files; in a Dockerfile, the commands that set the bits"
+            "the files in the layers of overlay2 on this host, as root; in a Dockerfile, the commands that set the bits"
         }
-        ImageRule::NoExtraUsers => "nothing: harden does not look into images, and says how to do so",
+        ImageRule::NoExtraUsers => "/etc/passwd in the layers of overlay2 on this host, as root",
         ImageRule::Sprawl | ImageRule::RebuiltRecently => "the images and containers that the Engine API lists",
         ImageRule::UserNonroot
         | ImageRule::TrustedBase
@@ -88,8 +88,10 @@ fn rule(rule: ImageRule) -> (&'static str, &'static str) {
             "switching it on makes pulls fail today; verify signatures with cosign or notation instead",
         ),
         ImageRule::SignaturesVerified => (
-            "signature_policy names what verifies signatures, and its result for the image is at hand",
-            "sign in the pipeline and verify at admission, e.g. with cosign or notation",
+            "signature_policy names what verifies signatures, and signature_reports its result for each image in use, no older than \
+             signature_max_age days; harden reads those of cosign",
+            "sign in the pipeline and verify at admission, e.g. cosign verify --output json IMAGE@DIGEST > FILE; notation writes no result \
+             that could be read",
         ),
         ImageRule::SigningKeysProtected => (
             "private signing keys are readable by their owner alone",
