@@ -1,6 +1,6 @@
 //! Judging a host by a baseline: facts in; findings and plan out.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use crate::baseline::Baseline;
 use crate::baseline::control::Risk;
@@ -51,6 +51,7 @@ pub fn assess(baseline: &Baseline, facts: &Facts, limits: &Limits) -> Result<Ass
     let created = now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     let (chosen, restart, folded) = loop {
         let (chosen, restart) = choose(baseline, &verdicts, &context, limits, today);
+        progress::stage(format!("planning what fixes {}", progress::many(chosen.len(), "finding")));
         let reference = BaselineRef { name: baseline.name.clone(), digest: baseline.digest.clone() };
         let folded = plan::fold(&verdicts, &chosen, &context, reference, created.clone())?;
         // Each round adds a fixable verdict, so there is a last one.
@@ -64,7 +65,8 @@ pub fn assess(baseline: &Baseline, facts: &Facts, limits: &Limits) -> Result<Ass
         .iter()
         .enumerate()
         .map(|(index, verdict)| {
-            let mut finding = finding(verdict, index, &folded, chosen.contains(&index), (&restart, limits.max_risk));
+            let mut finding =
+                finding(verdict, index, &folded, chosen.binary_search(&index).is_ok(), (&restart, limits.max_risk));
             if finding.status == Status::Drift
                 && let Some((waiver, expired)) = &waivers[index]
             {
@@ -94,7 +96,7 @@ fn judge<'c>(baseline: &'c Baseline, context: &Context) -> Vec<Verdict<'c>> {
     verdicts
 }
 
-/// The verdicts to be fixed, and what a restart of dockerd means then.
+/// The verdicts to be fixed, in order, and what a restart of dockerd means then.
 fn choose(
     baseline: &Baseline,
     verdicts: &[Verdict],
@@ -125,16 +127,25 @@ fn look_ahead<'c>(
     audit_key: &str,
 ) -> bool {
     let fixable = |verdict: &Verdict| matches!(verdict.outcome, Outcome::Fixable(_));
-    let same = |one: &Verdict, other: &Verdict| one.control.id == other.control.id && one.target == other.target;
     let later = foresight::after(facts, plan);
     let mut news = judge(baseline, &Context::new(&later, audit_key));
-    let known: HashSet<(&str, &str)> =
-        verdicts.iter().filter(|old| fixable(old)).map(|old| (old.control.id.as_str(), old.target.as_str())).collect();
-    news.retain(|new| fixable(new) && !known.contains(&(new.control.id.as_str(), new.target.as_str())));
-    for mut new in news.iter().cloned() {
+    // By control and target: the first that is fixable, else the first.
+    let mut known: HashMap<(&'c str, String), usize> = HashMap::new();
+    for (index, old) in verdicts.iter().enumerate() {
+        let first = known.entry((&old.control.id, old.target.clone())).or_insert(index);
+        if fixable(old) && !fixable(&verdicts[*first]) {
+            *first = index;
+        }
+    }
+    let place = |new: &Verdict<'c>| known.get(&(new.control.id.as_str(), new.target.clone())).copied();
+    news.retain(|new| fixable(new) && !place(new).is_some_and(|index| fixable(&verdicts[index])));
+    // Those that make others move come last.
+    news.sort_by_key(|new| place(new).is_none());
+    let any = !news.is_empty();
+    for mut new in news {
         new.evidence.push("so it will be once the other changes are made".into());
-        match verdicts.iter_mut().find(|old| same(old, &new)) {
-            Some(old) => *old = new,
+        match place(&new) {
+            Some(index) => verdicts[index] = new,
             None => {
                 // Beside the others of its control, in place of one that found nothing to speak of.
                 let last = verdicts.iter().rposition(|old| old.control.id == new.control.id);
@@ -146,7 +157,7 @@ fn look_ahead<'c>(
             }
         }
     }
-    !news.is_empty()
+    any
 }
 
 /// The risk of fixing one finding on this host: the control's own, or that of the restart it needs.
@@ -217,6 +228,7 @@ pub fn name(risk: Risk) -> &'static str {
 
 /// The report of an assessment.
 pub fn report(facts: &Facts, assessment: &Assessment, outcome: Option<RunOutcome>) -> Report {
+    progress::stage(format!("writing down {}", progress::many(assessment.findings.len(), "finding")));
     let daemon = &facts.daemon;
     let audit = &facts.audit;
     let kernel = audit.kernel.known();

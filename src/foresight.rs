@@ -16,6 +16,10 @@ use crate::reach;
 pub fn after(facts: &Facts, plan: &Plan) -> Facts {
     let mut later = facts.clone();
     let names = names(facts);
+    let places: HashMap<&str, usize> = match &facts.containers {
+        Fact::Known(containers) => containers.iter().enumerate().map(|(place, one)| (one.id.as_str(), place)).collect(),
+        Fact::Absent | Fact::Unknown(_) => HashMap::new(),
+    };
     for change in &plan.changes {
         match &change.effect {
             Effect::File { path, after: Some(after), .. } => write(&mut later, &names, path, after),
@@ -27,8 +31,8 @@ pub fn after(facts: &Facts, plan: &Plan) -> Facts {
                 later.machine.sysctl.extend(values);
             }
             Effect::Container { id, after, .. } => {
-                if let Fact::Known(containers) = &mut later.containers {
-                    containers.iter_mut().filter(|container| container.id == *id).for_each(|container| limit(container, after));
+                if let (Fact::Known(containers), Some(place)) = (&mut later.containers, places.get(id.as_str())) {
+                    limit(&mut containers[*place], after);
                 }
             }
             Effect::AuditKernel { add, remove } => {

@@ -173,9 +173,9 @@ impl Summary {
 pub struct ChangeView {
     /// `c1`, …
     pub id: String,
-    /// `create`, `edit`, `metadata`, `audit-kernel` or `sysctl`.
+    /// `create`, `edit`, `metadata`, `remove`, `audit-kernel`, `sysctl` or `container`.
     pub kind: String,
-    /// The path, `kernel audit rules` or `kernel parameters`.
+    /// The path, `kernel audit rules`, `kernel parameters` or `container:NAME`.
     pub target: String,
     /// The controls that ask for it.
     pub controls: Vec<String>,

@@ -33,6 +33,7 @@ use crate::fact::{
     RemotePlace, ServiceManager,
 };
 use crate::formats;
+use crate::render::progress;
 use accounts::Accounts;
 use docker::{Answer, Endpoint, Engine, Pending};
 use fs::{Root, Want};
@@ -319,11 +320,13 @@ impl Host {
             return Fact::Known(seen.into_iter().map(|(facts, _)| ContainerFacts { kernel: elsewhere(), ..facts }).collect());
         }
         let side = container::HostSide::new(daemon.known().map(|process| process.pid));
-        let with_kernel = |(facts, pid): (ContainerFacts, i64)| {
+        let count = seen.len();
+        let with_kernel = |(index, (facts, pid)): (usize, (ContainerFacts, i64))| {
+            progress::count("looking at the processes of containers", index, count);
             let kernel = if pid > 0 { side.container(&facts.id, pid) } else { Fact::Absent };
             ContainerFacts { kernel, ..facts }
         };
-        Fact::Known(seen.into_iter().map(with_kernel).collect())
+        Fact::Known(seen.into_iter().enumerate().map(with_kernel).collect())
     }
 
     /// Whether the daemon answers.

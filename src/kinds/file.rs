@@ -21,9 +21,14 @@ pub fn observe(want: &FileWant, observer: &mut Observer) {
         observer.group(name);
     }
     for place in &want.paths {
+        progress::stage(format!("looking for {place}"));
         let paths = observer.resolve(place);
         progress::stage(format!("looking at {} ({place})", progress::many(paths.len(), "file")));
-        for path in paths {
+        let (doing, count) = (format!("looking at files of {place}"), paths.len());
+        for (index, path) in paths.into_iter().enumerate() {
+            if index > 0 {
+                progress::count(&doing, index, count);
+            }
             observer.stat(&path);
             if want.parents {
                 for parent in parents(&path) {

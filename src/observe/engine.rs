@@ -16,13 +16,14 @@ use crate::render::progress;
 const MAX_REPORT: usize = 256 << 20;
 
 impl Observer<'_> {
-    /// Lists and inspects all containers, unless nobody runs who could: connecting to systemd's socket would start Docker.
+    /// Lists and inspects all containers, unless nobody runs who could: connecting to systemd's socket would start Docker. Where the
+    /// user named the socket it was asked before, and who answers there may be somewhere else.
     pub fn containers(&mut self) {
         if self.facts.containers == Fact::default() {
             let daemon = &self.facts.daemon;
+            let answers = self.host.endpoint_is_given() && !daemon.api.is_absent();
             self.facts.containers = match (&daemon.process, &daemon.api) {
-                // Docker Desktop's runs in a machine of its own, and answers here.
-                (Fact::Absent, api) if api.known().is_none() => Fact::Absent,
+                (Fact::Absent, _) if !answers => Fact::Absent,
                 (_, Fact::Unknown(why)) if kinds::layout::remote(&self.facts).is_some() => Fact::Unknown(why.clone()),
                 (process, _) => self.host.containers(process),
             };

@@ -1,6 +1,6 @@
 //! The report as one JSON document; `schema/report-1.schema.json` describes it.
 
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 
 use serde::Serialize;
 
@@ -19,19 +19,33 @@ pub fn render(report: &Report, out: &mut dyn Write) -> io::Result<()> {
 
 /// The same of any document.
 pub(super) fn document(value: &impl Serialize, out: &mut dyn Write) -> io::Result<()> {
-    let document = serde_json::to_string_pretty(value).map_err(io::Error::other)?;
-    // Outside of strings such a document has no other control character than line breaks, so the rest may be replaced blindly.
-    let mut text = String::with_capacity(document.len() + 1);
-    for c in document.chars() {
-        match c {
-            c if c != '\n' && steers_terminal(c) => {
-                c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| text.push_str(&format!("\\u{unit:04x}")));
-            }
-            c => text.push(c),
+    let mut out = BufWriter::new(out);
+    serde_json::to_writer_pretty(Escaping(&mut out), value)?;
+    out.write_all(b"\n")?;
+    out.flush()
+}
+
+/// Passes a document on piece by piece: the whole of it may be large. Outside of strings it has no other control character than line
+/// breaks, so the rest may be replaced blindly.
+struct Escaping<'w>(&'w mut dyn Write);
+
+impl Write for Escaping<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        // The serializer cuts strings only where it escapes an ASCII character.
+        let text = std::str::from_utf8(bytes).map_err(io::Error::other)?;
+        let mut plain = 0;
+        for (at, c) in text.char_indices().filter(|(_, c)| *c != '\n' && steers_terminal(*c)) {
+            self.0.write_all(&bytes[plain..at])?;
+            plain = at + c.len_utf8();
+            c.encode_utf16(&mut [0; 2]).iter().try_for_each(|unit| write!(self.0, "\\u{unit:04x}"))?;
         }
+        self.0.write_all(&bytes[plain..])?;
+        Ok(bytes.len())
     }
-    text.push('\n');
-    out.write_all(text.as_bytes())
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
 }
 
 #[cfg(test)]

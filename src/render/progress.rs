@@ -4,6 +4,7 @@
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -18,6 +19,8 @@ const REFRESH: Duration = Duration::from_millis(200);
 const WIDTH: usize = 76;
 const CLEAR: &str = "\r\x1b[K";
 
+/// Whether anybody looks: counting for nobody would cost.
+static WATCHED: AtomicBool = AtomicBool::new(false);
 static STAGE: Mutex<String> = Mutex::new(String::new());
 
 /// Says what is being done from now on, to be read before "…".
@@ -27,8 +30,20 @@ pub fn stage(what: impl Into<String>) {
     }
 }
 
+/// Says how far what is being done has come: "inspecting containers: 350 of 1,000". Without words nothing is said.
+pub fn count(doing: &str, done: usize, all: usize) {
+    if WATCHED.load(Relaxed) && !doing.is_empty() {
+        stage(format!("{doing}: {} of {}", grouped(done), grouped(all)));
+    }
+}
+
 /// "1,000 files".
 pub fn many(number: usize, noun: &str) -> String {
+    format!("{} {noun}{}", grouped(number), if number == 1 { "" } else { "s" })
+}
+
+/// "1,000".
+fn grouped(number: usize) -> String {
     let digits = number.to_string();
     let mut grouped = String::new();
     for (index, digit) in digits.chars().enumerate() {
@@ -37,7 +52,7 @@ pub fn many(number: usize, noun: &str) -> String {
         }
         grouped.push(digit);
     }
-    format!("{grouped} {noun}{}", if number == 1 { "" } else { "s" })
+    grouped
 }
 
 /// The line; it goes away when this is dropped.
@@ -50,6 +65,7 @@ impl Progress {
         if !io::stderr().is_terminal() {
             return Progress(None);
         }
+        WATCHED.store(true, Relaxed);
         let (sender, end) = mpsc::channel::<()>();
         let show = move || {
             let mut shown = false;

@@ -19,6 +19,8 @@ pub fn all() -> Vec<(&'static str, Report)> {
         ("certs", certs()),
         ("hostile", hostile()),
         ("by-hand", by_hand()),
+        ("many-containers", many_containers()),
+        ("not-asked", not_asked()),
     ]
 }
 
@@ -294,6 +296,50 @@ pub fn hostile() -> Report {
 pub fn by_hand() -> Report {
     let mut findings = drift().findings;
     findings.retain(|finding| finding.fix.kind == FixKind::Manual || finding.status == Status::Compliant);
+    report(findings)
+}
+
+/// Three controls on 200 containers: one that sees the same everywhere, one that sees something else in each and is fixed in every
+/// second, and one that can't tell, for a reason of each container's own.
+pub fn many_containers() -> Report {
+    let mut report = report(vec![]);
+    for n in 0..200 {
+        let target = format!("container:web-{n:03}");
+        let finding = |control: &str| finding(control, &target, Area::Container, Severity::High);
+        let mut shared = finding("container-no-host-pid");
+        (shared.observed, shared.desired) = ("the host's".into(), "its own".into());
+        shared.fix = by_hand_fix(&format!("docker run without --pid=host for web-{n:03}"));
+        let mut memory = finding("container-memory-limit");
+        (memory.observed, memory.desired) = (format!("{n} MiB"), "limited".into());
+        memory.fix.changes = vec![format!("c{}", 2 * n + 1)];
+        let mut unread = finding("container-seccomp");
+        unread.status = Status::Unknown;
+        unread.fix = Fix { kind: FixKind::None, changes: vec![], reason: Some(format!("/proc/{n}/status: ENOENT")) };
+        let change = |id: usize, control| {
+            let diff = "-memory: none\n+memory: 512 MiB\n".into();
+            change(&format!("c{id}"), "container", &target, &[control], &format!("set memory 512 MiB of {target}"), diff)
+        };
+        report.changes.extend([change(2 * n + 1, "container-memory-limit"), change(2 * n + 2, "container-pids-limit")]);
+        report.findings.extend([shared, memory, unread]);
+    }
+    report.summary = Summary::of(&report.findings);
+    report
+}
+
+/// A dockerd that can't be asked.
+pub fn not_asked() -> Report {
+    let unknown = |area, control: String, target: &str, reason: &str| {
+        let mut finding = finding(&control, target, area, Severity::Medium);
+        finding.status = Status::Unknown;
+        finding.desired = "as it should be".into();
+        finding.fix = Fix { kind: FixKind::None, changes: vec![], reason: Some(reason.into()) };
+        finding
+    };
+    let why = "permission denied on /run/docker.sock: run as root or as a member of the socket's group";
+    let mut findings: Vec<_> =
+        (1..=40).map(|n| unknown(Area::Container, format!("container-{n:02}"), "containers", why)).collect();
+    findings.extend((1..=3).map(|n| unknown(Area::Image, format!("image-{n}"), "images", why)));
+    findings.push(unknown(Area::Image, "image-no-setuid".into(), "images", "nobody looks into images"));
     report(findings)
 }
 

@@ -2,6 +2,8 @@
 
 pub(super) mod changes;
 pub(super) mod findings;
+pub(super) mod ranges;
+mod unknown;
 
 use std::io::{self, Write};
 use std::os::fd::{AsFd, AsRawFd};

@@ -1,6 +1,7 @@
 //! Trees for the real binary to work on, and what it did to them.
 #![allow(dead_code)] // Each test file uses its own part.
 
+pub mod engine;
 pub mod json;
 pub mod sides;
 

@@ -1,5 +1,8 @@
 //! What the kernel has after `auditctl -R` of the merged rules, as at boot: with an empty list before.
 
+use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use crate::formats::audit_rule::{Control, Env, Line, Problem as LineProblem, ProblemKind, Rule, parse_line};
 
 use super::{Gravity, Merged, MergedLine, Origin, Problem};
@@ -36,7 +39,7 @@ const LINE_LIMIT: usize = 6143;
 impl Merged {
     /// Loads the lines.
     pub fn loaded(&self, env: &Env) -> LoadResult {
-        let mut load = Load { env, result: LoadResult::default(), ignore_errors: false, locked: None };
+        let mut load = Load { env, result: LoadResult::default(), seen: HashSet::new(), ignore_errors: false, locked: None };
         for line in &self.lines {
             if line.text.len() > LINE_LIMIT {
                 load.tell(
@@ -52,9 +55,20 @@ impl Merged {
     }
 }
 
+/// The same for rules that are equal.
+fn fingerprint(rule: &Rule) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for field in &rule.fields {
+        (field.id.0, field.value.number(), field.value.text()).hash(&mut hasher);
+    }
+    hasher.finish()
+}
+
 struct Load<'e> {
     env: &'e Env<'e>,
     result: LoadResult,
+    /// Fingerprints of all rules that were ever added: most rules are new, and need not be compared with each that is there.
+    seen: HashSet<u64>,
     ignore_errors: bool,
     /// The `-e 2` after which the kernel refuses every change.
     locked: Option<Origin>,
@@ -93,8 +107,9 @@ impl Load<'_> {
             self.tell(origin, Gravity::Surprise, warning, format!("see `man auditctl`; the rule is `{rule}`"));
         }
         // The kernel does not look for a rule that is put first.
-        let same = self.result.rules.iter().find(|(known, _)| *known == rule && !rule.prepended);
-        if let Some((_, first)) = same {
+        let new = self.seen.insert(fingerprint(&rule));
+        let known = if new || rule.prepended { &[] } else { self.result.rules.as_slice() };
+        if let Some((_, first)) = known.iter().find(|(known, _)| *known == rule) {
             let why = format!("the same rule as {first}: the kernel refuses it a second time");
             return self.refuse(origin, why, "delete one of the two lines".into());
         }

@@ -26,14 +26,13 @@ impl Engine {
             Err(Miss::NoListener) => return Fact::Absent,
             Err(Miss::Failed(why)) => return Fact::Unknown(why),
         };
-        let targets = listed.iter().map(|one| format!("/containers/{}/json", one.id)).collect();
-        let replies = match self.get_all(targets) {
-            Ok(replies) => replies,
+        let targets: Vec<String> = listed.iter().map(|one| format!("/containers/{}/json", one.id)).collect();
+        let inspect = |index: usize, reply| self.inspected(&listed[index], reply, now);
+        let mut seen: Vec<Seen> = match self.each("inspecting containers", &targets, inspect) {
+            Ok(seen) => seen.into_iter().flatten().collect(),
             Err(Miss::NoListener) => return Fact::Absent,
             Err(Miss::Failed(why)) => return Fact::Unknown(why),
         };
-        let inspected = listed.iter().zip(replies);
-        let mut seen: Vec<Seen> = inspected.filter_map(|(one, reply)| self.inspected(one, reply, now)).collect();
         seen.sort_by(|(a, _), (b, _)| a.name.cmp(&b.name));
         name_the_others(&mut seen);
         Fact::Known(seen)
@@ -76,7 +75,7 @@ impl Engine {
 
     /// The exec instances of these ids; one that is gone is left out.
     pub fn execs(&self, ids: Vec<String>) -> BTreeMap<String, Result<ExecFact, String>> {
-        self.objects(ids, |id| format!("/exec/{id}/json"), inspect::exec)
+        self.objects("inspecting processes of docker exec", ids, |id| format!("/exec/{id}/json"), inspect::exec)
             .into_iter()
             .filter_map(|(id, read)| Some((id, read?)))
             .collect()
@@ -84,33 +83,35 @@ impl Engine {
 
     /// The ids that these image names stand for now; `None` for a name that stands for nothing any more.
     pub fn image_ids(&self, names: Vec<String>) -> BTreeMap<String, Option<Result<String, String>>> {
-        self.objects(names, |name| format!("/images/{}/json", escaped(name)), inspect::image_id)
+        let target = |name: &str| format!("/images/{}/json", escaped(name));
+        self.objects("looking up images of containers", names, target, inspect::image_id)
     }
 
     fn objects<T>(
         &self,
+        doing: &str,
         names: Vec<String>,
         target: impl Fn(&str) -> String,
         read: impl Fn(&[u8]) -> Result<T, String>,
     ) -> BTreeMap<String, Option<Result<T, String>>> {
         let targets: Vec<String> = names.iter().map(|name| target(name)).collect();
-        let replies = match self.get_all(targets.clone()) {
-            Ok(replies) => replies,
-            Err(miss) => {
-                let why = self.why(miss);
-                return names.into_iter().map(|name| (name, Some(Err(why.clone())))).collect();
-            }
-        };
-        let one = |target: &str, reply: Result<Reply, Miss>| match reply {
+        let one = |index: usize, reply: Result<Reply, Miss>| match reply {
             Ok(reply) if reply.status == StatusCode::NOT_FOUND => None,
-            Ok(reply) => Some(
-                self.expect_ok(target, &reply)
-                    .map_err(|miss| self.why(miss))
-                    .and_then(|()| read(&reply.body).map_err(|why| self.why(self.failed(&format!("GET {target}: {why}"))))),
-            ),
+            Ok(reply) => {
+                let target = &targets[index];
+                let failed = |why| self.why(self.failed(&format!("GET {target}: {why}")));
+                let good = self.expect_ok(target, &reply).map_err(|miss| self.why(miss));
+                Some(good.and_then(|()| read(&reply.body).map_err(failed)))
+            }
             Err(miss) => Some(Err(self.why(miss))),
         };
-        names.into_iter().zip(targets.iter().zip(replies).map(|(target, reply)| one(target, reply))).collect()
+        match self.each(doing, &targets, one) {
+            Ok(seen) => names.into_iter().zip(seen).collect(),
+            Err(miss) => {
+                let why = self.why(miss);
+                names.into_iter().map(|name| (name, Some(Err(why.clone())))).collect()
+            }
+        }
     }
 }
 

@@ -39,7 +39,7 @@ impl Engine {
     }
 
     fn try_images(&self, asked: &Asked) -> Result<Vec<ImageFacts>, Miss> {
-        let lists = self.get_all(vec![LIST.into(), CONTAINERS.into()])?;
+        let lists = self.each("", &[LIST.into(), CONTAINERS.into()], |_, reply| reply)?;
         let [images, containers] = <[_; 2]>::try_from(lists).map_err(|_| self.failed("the call was cut short"))?;
         let listed: Vec<Listed> = self.read(LIST, images)?.unwrap_or_default();
         let containers: Vec<Container> = self.read(CONTAINERS, containers)?.unwrap_or_default();
@@ -48,19 +48,23 @@ impl Engine {
             listed.into_iter().map(|one| one.id).chain(used.keys().cloned()).filter(|id| is_id(id)).collect();
         ids.sort();
         ids.dedup();
-        let inspected = self.get_all(ids.iter().map(|id| format!("/images/{id}/json")).collect())?;
+        let masker = Masker::new(&asked.secret_names);
+        let targets: Vec<String> = ids.iter().map(|id| format!("/images/{id}/json")).collect();
+        let inspect = |index: usize, reply| Ok(self.read::<Inspect>(&targets[index], reply)?.map(|seen| seen.facts(&masker)));
+        let inspected = self.each("inspecting images", &targets, inspect)?;
         let histories = match asked.history {
             true => {
-                self.get_all(ids.iter().map(|id| format!("/images/{id}/history")).collect())?.into_iter().map(Some).collect()
+                let targets: Vec<String> = ids.iter().map(|id| format!("/images/{id}/history")).collect();
+                let read = |index: usize, reply| Some(self.history(&targets[index], reply, &masker));
+                self.each("reading histories of images", &targets, read)?
             }
-            false => ids.iter().map(|_| None).collect::<Vec<_>>(),
+            false => ids.iter().map(|_| None).collect(),
         };
-        let masker = Masker::new(&asked.secret_names);
         let mut found = Vec::new();
         for ((id, inspected), history) in ids.iter().zip(inspected).zip(histories) {
             let used_by = used.remove(id).unwrap_or_default();
-            let mut image = match self.read::<Inspect>(&format!("/images/{id}/json"), inspected) {
-                Ok(Some(seen)) => seen.facts(&masker),
+            let mut image = match inspected {
+                Ok(Some(seen)) => seen,
                 // It was deleted meanwhile; of one that a container holds on to, that is worth a word.
                 Ok(None) if used_by.is_empty() => continue,
                 Ok(None) => unread(id, "the engine does not have it any more".into()),
@@ -68,7 +72,7 @@ impl Engine {
             };
             image.used_by = used_by;
             if let Some(history) = history {
-                image.history = self.history(id, history, &masker);
+                image.history = history;
             }
             found.push(image);
         }
@@ -76,8 +80,8 @@ impl Engine {
         Ok(found)
     }
 
-    fn history(&self, id: &str, reply: Result<Reply, Miss>, masker: &Masker) -> Fact<Vec<ImageStep>> {
-        match self.read::<Vec<Row>>(&format!("/images/{id}/history"), reply) {
+    fn history(&self, target: &str, reply: Result<Reply, Miss>, masker: &Masker) -> Fact<Vec<ImageStep>> {
+        match self.read::<Vec<Row>>(target, reply) {
             // The API begins with the newest.
             Ok(Some(rows)) => Fact::Known(rows.iter().rev().map(|row| step(&row.created_by, masker)).collect()),
             Ok(None) => Fact::Absent,

@@ -2,7 +2,9 @@
 //! connections.
 
 use std::cell::{Cell, RefCell};
-use std::rc::Rc;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Empty, Limited};
@@ -13,40 +15,44 @@ use hyper::header::HOST;
 use hyper_util::rt::TokioIo;
 
 use super::{Engine, Miss, Reply, chain, podman, text_header};
+use crate::render::progress;
 
 /// Connections at once. More would only queue inside dockerd.
 const CONNECTIONS: usize = 16;
 /// How long dockerd may take for each request beyond the first, on top of the client's own patience.
 const EACH: Duration = Duration::from_millis(250);
 
-/// An answer, once it is there.
-type Slot = Option<Result<Reply, Miss>>;
-
 impl Engine {
-    /// The answers to all of these, in their order, over at most [`CONNECTIONS`] connections.
-    pub(super) fn get_all(&self, targets: Vec<String>) -> Result<Vec<Result<Reply, Miss>>, Miss> {
+    /// What `read` makes of the answers to all of these, in their order, over at most [`CONNECTIONS`] connections. Each answer is read
+    /// as it comes and then dropped: all of them at once may be large. `doing` is what a person who waits is told.
+    pub(super) fn each<T>(
+        &self,
+        doing: &str,
+        targets: &[String],
+        read: impl Fn(usize, Result<Reply, Miss>) -> T,
+    ) -> Result<Vec<T>, Miss> {
         let count = targets.len();
         let timeout = self.timeout + EACH * u32::try_from(count).unwrap_or(u32::MAX);
-        let (targets, next) = (Rc::new(targets), Rc::new(Cell::new(0)));
-        let replies: Rc<RefCell<Vec<Slot>>> = Rc::new(RefCell::new((0..count).map(|_| None).collect()));
-        self.within(timeout, async {
-            let local = tokio::task::LocalSet::new();
-            for _ in 0..CONNECTIONS.min(count) {
-                let (engine, targets, next, replies) = (self.clone(), targets.clone(), next.clone(), replies.clone());
-                local.spawn_local(async move {
-                    let mut connection = None;
-                    while let Some(target) = targets.get(next.replace(next.get() + 1)) {
-                        let index = next.get() - 1;
-                        let reply = engine.get_over(&mut connection, target).await;
-                        replies.borrow_mut()[index] = Some(reply);
-                    }
-                });
+        let (next, done) = (Cell::new(0), Cell::new(0));
+        let results: RefCell<Vec<Option<T>>> = RefCell::new(targets.iter().map(|_| None).collect());
+        progress::count(doing, 0, count);
+        let worker = || async {
+            let mut connection = None;
+            loop {
+                let index = next.replace(next.get() + 1);
+                let Some(target) = targets.get(index) else { return };
+                let result = read(index, self.get_over(&mut connection, target).await);
+                results.borrow_mut()[index] = Some(result);
+                done.set(done.get() + 1);
+                progress::count(doing, done.get(), count);
             }
-            local.await;
+        };
+        self.within(timeout, async {
+            all_of((0..CONNECTIONS.min(count)).map(|_| worker())).await;
             Ok(())
         })?;
-        let lost = || Err(self.failed("the call was cut short"));
-        Ok(replies.take().into_iter().map(|reply| reply.unwrap_or_else(lost)).collect())
+        let results: Option<Vec<T>> = results.into_inner().into_iter().collect();
+        results.ok_or_else(|| self.failed("the call was cut short"))
     }
 
     /// One request over a connection that is made when there is none, and made anew where the daemon has closed it.
@@ -89,4 +95,14 @@ impl Engine {
             Miss::Failed(why) => why,
         }
     }
+}
+
+/// Runs all of these side by side to their ends.
+async fn all_of(work: impl Iterator<Item = impl Future<Output = ()>>) {
+    let mut open: Vec<Pin<Box<_>>> = work.map(Box::pin).collect();
+    poll_fn(|context| {
+        open.retain_mut(|one| one.as_mut().poll(context).is_pending());
+        if open.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
 }

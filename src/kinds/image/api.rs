@@ -99,11 +99,12 @@ pub fn judge<'c>(control: &'c Control, want: &ImageWant, context: &Context) -> V
 
 const HISTORY: &str = "API /images/ID/json and /images/ID/history";
 
-fn each<'c>(control: &'c Control, want: &ImageWant, context: &Context, images: &[ImageFacts]) -> Vec<Verdict<'c>> {
+fn each<'c>(control: &'c Control, want: &ImageWant, context: &Context, held: &[ImageFacts]) -> Vec<Verdict<'c>> {
+    let images = &property::ByLayers::of(held);
     let mut verdicts = Vec::new();
     // Images into which nobody looked, and why.
     let mut unseen: Vec<(String, String)> = Vec::new();
-    for image in images {
+    for image in held {
         let target = target(image);
         if let Some(why) = &image.unread {
             verdicts.push(unknown(control, target, why.clone()));

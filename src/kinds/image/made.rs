@@ -4,7 +4,7 @@
 //! by others, and is in the image all the same.
 
 use super::api::{Standing, given};
-use super::property::base_of;
+use super::property::ByLayers;
 use crate::baseline::control::{ImageRule, ImageWant};
 use crate::fact::{DockerfileFact, Fact, ImageFacts, ImageStep};
 use crate::kinds::build::{self, Build, Found};
@@ -30,7 +30,7 @@ pub(super) fn needs_history(rule: ImageRule) -> bool {
 }
 
 /// How one image stands by a rule for Dockerfiles.
-pub(super) fn judge(want: &ImageWant, image: &ImageFacts, images: &[ImageFacts]) -> Standing {
+pub(super) fn judge(want: &ImageWant, image: &ImageFacts, images: &ByLayers) -> Standing {
     let steps = match &image.history {
         Fact::Known(steps) => steps.as_slice(),
         Fact::Absent | Fact::Unknown(_) if !needs_history(want.rule) => &[],
@@ -124,9 +124,9 @@ fn size(want: &ImageWant, image: &ImageFacts, found: &mut Found) {
 }
 
 /// image-copy-not-add. What the base brought is the base's.
-fn added(want: &ImageWant, image: &ImageFacts, steps: &[ImageStep], images: &[ImageFacts]) -> Standing {
+fn added(want: &ImageWant, image: &ImageFacts, steps: &[ImageStep], images: &ByLayers) -> Standing {
     // Its history is that of the base, and what was added to it.
-    let of_base = base_of(image, images).and_then(|base| base.history.known()).filter(|base| steps.starts_with(base));
+    let of_base = images.base_of(image).and_then(|base| base.history.known()).filter(|base| steps.starts_with(base));
     let below = of_base.map_or(0, Vec::len);
     let mut found = Found { holds: "no ADD".into(), ..Found::default() };
     let checked = given(&want.checked_add) == Some(&true);

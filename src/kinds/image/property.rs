@@ -1,5 +1,7 @@
 //! What the engine says of an image: its names, user, age and use.
 
+use std::collections::HashMap;
+
 use super::api::{Standing, given};
 use crate::baseline::control::{ImageRule, ImageWant};
 use crate::fact::{ImageFacts, ImageUse};
@@ -10,7 +12,7 @@ const DAY: i64 = 86_400;
 const ANEW: &str = "and build the image anew";
 
 /// How one image stands by one rule.
-pub(super) fn judge(want: &ImageWant, image: &ImageFacts, images: &[ImageFacts]) -> Standing {
+pub(super) fn judge(want: &ImageWant, image: &ImageFacts, images: &ByLayers) -> Standing {
     match want.rule {
         ImageRule::UserNonroot => user(want, image),
         ImageRule::Healthcheck => healthcheck(image),
@@ -76,13 +78,13 @@ fn sources(image: &ImageFacts) -> (Vec<ImageName>, bool) {
     (names, elsewhere)
 }
 
-fn trusted(want: &ImageWant, image: &ImageFacts, images: &[ImageFacts]) -> Standing {
+fn trusted(want: &ImageWant, image: &ImageFacts, images: &ByLayers) -> Standing {
     const DESIRED: &str = "an image of allowed_registries";
     let (names, elsewhere) = sources(image);
     let list = |names: &[ImageName]| names.iter().map(ImageName::full).collect::<Vec<_>>().join(", ");
     if !elsewhere {
         // A name without a registry is also what docker build and docker load give.
-        let base = base_of(image, images).filter(|base| {
+        let base = images.base_of(image).filter(|base| {
             let (names, elsewhere) = sources(base);
             elsewhere && names.iter().all(|name| listed(want, name))
         });
@@ -133,12 +135,19 @@ pub(super) fn no_policy(rule: ImageRule, images: &[ImageFacts]) -> Standing {
     Standing::unknown(format!("no policy says which images are good: set the variable {variable}; the engine holds {held}"))
 }
 
-/// The image that another one is built on, where the engine holds it: the one with the most layers that all lie below.
-pub(super) fn base_of<'i>(image: &ImageFacts, images: &'i [ImageFacts]) -> Option<&'i ImageFacts> {
-    let below = |other: &&ImageFacts| {
-        !other.layers.is_empty() && other.layers.len() < image.layers.len() && image.layers.starts_with(&other.layers)
-    };
-    images.iter().filter(below).max_by_key(|other| other.layers.len())
+/// Images by their layers: what each is built on is looked up, not looked for among all.
+pub(super) struct ByLayers<'i>(HashMap<&'i [String], &'i ImageFacts>);
+
+impl<'i> ByLayers<'i> {
+    pub(super) fn of(images: &'i [ImageFacts]) -> Self {
+        let layered = images.iter().filter(|image| !image.layers.is_empty());
+        Self(layered.map(|image| (image.layers.as_slice(), image)).collect())
+    }
+
+    /// The image that another one is built on, where the engine holds it: the one with the most layers that all lie below.
+    pub(super) fn base_of(&self, image: &ImageFacts) -> Option<&'i ImageFacts> {
+        (1..image.layers.len()).rev().find_map(|count| self.0.get(&image.layers[..count]).copied())
+    }
 }
 
 fn rebuilt(want: &ImageWant, image: &ImageFacts) -> Standing {

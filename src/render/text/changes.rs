@@ -1,8 +1,10 @@
 //! What would be or was written, what puts it in force, and what is left to do by hand.
 
+use std::collections::HashMap;
 use std::io;
 
-use super::findings::{SHOWN, ranges};
+use super::findings::SHOWN;
+use super::ranges::first_ranges;
 use super::{Tense, View};
 use crate::change::{Action, Activation};
 use crate::render::diff::{self, LineKind};
@@ -34,16 +36,28 @@ pub fn section(report: &Report, view: &View, page: &mut Page) -> io::Result<()> 
 /// Changes of owner or mode, or of containers, that the same controls ask for are cut short after the first few; after a failure, when nothing
 /// of it is in place, only the summaries are shown.
 fn changes(changes: &[ChangeView], view: &View, failed: bool, page: &mut Page) -> io::Result<()> {
-    let many = |change: &ChangeView| ["metadata", "container"].contains(&change.kind.as_str());
-    let alike = |a: &ChangeView, b: &ChangeView| many(a) && a.kind == b.kind && a.controls == b.controls;
-    for group in changes.chunk_by(alike) {
-        let shown = if view.verbose { group.len() } else { SHOWN };
-        for change in group.iter().take(shown) {
-            one(change, !failed || view.verbose, page)?;
+    if view.verbose {
+        return changes.iter().try_for_each(|change| one(change, true, page));
+    }
+    let mut groups: Vec<Vec<&ChangeView>> = Vec::new();
+    let mut places: HashMap<(&str, &[String]), usize> = HashMap::new();
+    for change in changes {
+        let place = match change.kind.as_str() {
+            "metadata" | "container" => *places.entry((&change.kind, &change.controls)).or_insert(groups.len()),
+            _ => groups.len(),
+        };
+        match groups.get_mut(place) {
+            Some(group) => group.push(change),
+            None => groups.push(vec![change]),
         }
-        let rest: Vec<_> = group.iter().skip(shown).map(|change| change.id.as_str()).collect();
+    }
+    for group in groups {
+        for change in group.iter().take(SHOWN) {
+            one(change, !failed, page)?;
+        }
+        let rest: Vec<_> = group.iter().skip(SHOWN).map(|change| change.id.as_str()).collect();
         if !rest.is_empty() {
-            let text = format!("and {} more like these: {} (-v shows them all)", rest.len(), ranges(&rest));
+            let text = format!("and {} more like these: {} (-v shows them all)", rest.len(), first_ranges(&rest));
             page.blank()?;
             page.line(INDENT, &[span(FAINT, text)])?;
         }
@@ -102,7 +116,7 @@ fn activations(activations: &[Activation], page: &mut Page) -> io::Result<()> {
 
 fn announce(activation: &Activation, page: &mut Page) -> io::Result<()> {
     let changes: Vec<_> = activation.changes.iter().map(String::as_str).collect();
-    let changes = if changes.is_empty() { String::new() } else { format!("  for {}", ranges(&changes)) };
+    let changes = if changes.is_empty() { String::new() } else { format!("  for {}", first_ranges(&changes)) };
     let style = if activation.action == Action::DockerRestart { WARN.bold() } else { STRONG };
     page.line(INDENT, &[span(style, words(activation.action)), span(FAINT, changes)])?;
     page.line(INDENT + 4, &[plain(&activation.reason)])

@@ -1,11 +1,12 @@
 //! The findings: by area, worst first, one control on many targets as one entry.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use anstyle::AnsiColor;
 
-use super::{Tense, View, counted};
+use super::ranges::{first_ranges, ranges};
+use super::{Tense, View, counted, unknown};
 use crate::baseline::control::{Area, Risk, Severity};
 use crate::finding::{Finding, FixKind, Status};
 use crate::render::sentences::interrupts;
@@ -13,14 +14,14 @@ use crate::render::style::{BAD, FAINT, GOOD, Page, STRONG, Span, WARN, plain, sp
 use crate::report::Report;
 
 /// Columns of the badge, as wide as `CRITICAL` and two spaces.
-const BADGE: usize = 10;
+pub const BADGE: usize = 10;
 /// Where badges stand.
-const INDENT: usize = 2;
+pub const INDENT: usize = 2;
 /// Where the text of a finding stands.
-const TEXT: usize = INDENT + BADGE;
+pub const TEXT: usize = INDENT + BADGE;
 /// Columns of the labels `seen`, `why`, `fix`, `impact`.
-const LABEL: usize = 8;
-/// Names in one paragraph that are shown before "and … more".
+pub const LABEL: usize = 8;
+/// So many names are shown in one paragraph; of more than these only the first [`SHOWN`].
 const NAMES: usize = 20;
 /// Targets of one control, and changes of one kind, that are shown before "and … more".
 pub const SHOWN: usize = 5;
@@ -100,9 +101,7 @@ fn area(findings: &[&Finding], view: &View, page: &mut Page) -> io::Result<()> {
     for group in of(Status::Drift).chunk_by(|a, b| a.control == b.control && a.fix.kind == b.fix.kind) {
         drift(group, view, page)?;
     }
-    for group in of(Status::Unknown).chunk_by(|a, b| a.control == b.control) {
-        unknown(group, view, page)?;
-    }
+    unknown::section(&of(Status::Unknown), view, page)?;
     for group in of(Status::Waived).chunk_by(|a, b| a.control == b.control) {
         waived(group, view, page)?;
     }
@@ -130,7 +129,7 @@ fn drift(group: &[&Finding], view: &View, page: &mut Page) -> io::Result<()> {
 }
 
 /// Badge, control, and the target where there is only one.
-fn title(badge: Span, group: &[&Finding], page: &mut Page) -> io::Result<()> {
+pub fn title(badge: Span, group: &[&Finding], page: &mut Page) -> io::Result<()> {
     let Some(first) = group.first() else { return Ok(()) };
     let target = if group.len() > 1 { counted(group.len(), "target") } else { first.target.clone() };
     page.item(INDENT, badge, BADGE, &[span(STRONG, &first.control), plain("  "), plain(target)])
@@ -171,7 +170,7 @@ fn targets(group: &[&Finding], view: &View, page: &mut Page) -> io::Result<()> {
 }
 
 /// Containers and images have short names, of which many fit on a line.
-fn has_short_name(target: &str) -> bool {
+pub fn has_short_name(target: &str) -> bool {
     ["container:", "image:"].iter().any(|kind| target.starts_with(kind))
 }
 
@@ -181,25 +180,41 @@ fn named(group: &[&Finding], view: &View, page: &mut Page) -> io::Result<()> {
     for finding in group {
         alike.entry((&finding.observed, &finding.desired)).or_default().push(finding);
     }
-    for findings in alike.values() {
+    let mut alike: Vec<_> = alike.into_values().collect();
+    let shown = if view.verbose { alike.len() } else { SHOWN };
+    if alike.len() > shown {
+        alike.sort_by_key(|findings| std::cmp::Reverse(findings.len()));
+    }
+    for findings in alike.iter().take(shown) {
         let Some(first) = findings.first() else { continue };
         page.line(TEXT, &is_should(first, view))?;
-        let shown = if view.verbose { findings.len() } else { NAMES };
-        let names = findings.iter().take(shown).map(|finding| finding.target.split_once(':').map_or("", |(_, name)| name));
-        let more = if findings.len() > shown {
-            format!(" and {} more (-v shows them all)", findings.len() - shown)
-        } else {
-            String::new()
-        };
-        page.item(TEXT, plain(" "), 2, &[plain(names.collect::<Vec<_>>().join(", ")), span(FAINT, more)])?;
+        paragraph(findings.iter().map(|finding| short_name(&finding.target)), view, page)?;
         let same_evidence = findings.iter().all(|finding| finding.evidence == first.evidence);
-        for finding in findings.iter().take(if same_evidence { 1 } else { shown }) {
+        for finding in findings.iter().take(if same_evidence { 1 } else { findings.len() }) {
             if same_evidence || view.verbose {
                 evidence(finding, 2, page)?;
             }
         }
     }
+    let rest: usize = alike.iter().skip(shown).map(Vec::len).sum();
+    if rest > 0 {
+        let text = format!("and {rest} more of which something else was seen (-v shows them all)");
+        page.line(TEXT, &[span(FAINT, text)])?;
+    }
     Ok(())
+}
+
+/// The name of a container or an image, any other target as it is.
+pub fn short_name(target: &str) -> &str {
+    if has_short_name(target) { target.split_once(':').map_or(target, |(_, name)| name) } else { target }
+}
+
+/// Names side by side; of many only the first few.
+pub fn paragraph<'f>(names: impl ExactSizeIterator<Item = &'f str>, view: &View, page: &mut Page) -> io::Result<()> {
+    let count = names.len();
+    let shown = if view.verbose || count <= NAMES { count } else { SHOWN };
+    let more = if count > shown { format!(" and {} more (-v shows them all)", count - shown) } else { String::new() };
+    page.item(TEXT, plain(" "), 2, &[plain(names.take(shown).collect::<Vec<_>>().join(", ")), span(FAINT, more)])
 }
 
 fn is_should<'f>(finding: &'f Finding, view: &View) -> [Span<'f>; 4] {
@@ -214,7 +229,7 @@ fn evidence(finding: &Finding, indent: usize, page: &mut Page) -> io::Result<()>
     Ok(())
 }
 
-fn label(page: &mut Page, label: &'static str, text: &[Span]) -> io::Result<()> {
+pub fn label(page: &mut Page, label: &'static str, text: &[Span]) -> io::Result<()> {
     page.item(TEXT, span(FAINT, label), LABEL, text)
 }
 
@@ -222,21 +237,27 @@ fn label(page: &mut Page, label: &'static str, text: &[Span]) -> io::Result<()> 
 fn fix(group: &[&Finding], view: &View, page: &mut Page) -> io::Result<()> {
     let Some(first) = group.first() else { return Ok(()) };
     if first.fix.kind == FixKind::Automatic {
-        let mut changes: Vec<&str> = Vec::new();
-        for id in group.iter().flat_map(|finding| &finding.fix.changes) {
-            if !changes.contains(&id.as_str()) {
-                changes.push(id);
-            }
-        }
+        let mut seen = BTreeSet::new();
+        let ids = group.iter().flat_map(|finding| &finding.fix.changes).map(String::as_str);
+        let changes: Vec<&str> = ids.filter(|id| seen.insert(*id)).collect();
         let risk = interrupts(first.risk);
-        let changes = if changes.is_empty() { String::new() } else { format!(" ({})", ranges(&changes)) };
+        let changes = if changes.is_empty() {
+            String::new()
+        } else {
+            format!(" ({})", if view.verbose { ranges(&changes) } else { first_ranges(&changes) })
+        };
         return label(page, "fix", &[span(GOOD, "automatic"), plain(format!("{changes}, {risk}"))]);
     }
+    each_reason(group, "fix", "by hand: ", view, page)
+}
+
+/// The reasons that the findings of one control give, each once.
+fn each_reason(group: &[&Finding], name: &'static str, before: &'static str, view: &View, page: &mut Page) -> io::Result<()> {
     let reasons = reasons(group);
     let shown = if view.verbose { reasons.len() } else { SHOWN };
     for (index, reason) in reasons.keys().take(shown).enumerate() {
-        let (name, by_hand) = if index == 0 { ("fix", "by hand: ") } else { ("", "") };
-        label(page, name, &[span(WARN, by_hand), plain(*reason)])?;
+        let (name, before) = if index == 0 { (name, before) } else { ("", "") };
+        label(page, name, &[span(WARN, before), plain(*reason)])?;
     }
     match reasons.len().checked_sub(shown) {
         None | Some(0) => Ok(()),
@@ -244,30 +265,10 @@ fn fix(group: &[&Finding], view: &View, page: &mut Page) -> io::Result<()> {
     }
 }
 
-fn unknown(group: &[&Finding], view: &View, page: &mut Page) -> io::Result<()> {
-    let style = AnsiColor::Magenta.on_default().bold();
-    title(span(style, "UNKNOWN"), group, page)?;
-    for (reason, findings) in reasons(group) {
-        page.line(TEXT, &[plain("could not be observed: "), plain(reason)])?;
-        if group.len() > 1 {
-            for finding in findings {
-                page.line(TEXT + 2, &[plain(&finding.target)])?;
-            }
-        }
-    }
-    match group.first() {
-        Some(first) if view.verbose => label(page, "wanted", &[plain(&first.desired)]),
-        _ => Ok(()),
-    }
-}
-
 fn waived(group: &[&Finding], view: &View, page: &mut Page) -> io::Result<()> {
     title(span(FAINT.bold(), "WAIVED"), group, page)?;
     targets(group, view, page)?;
-    for reason in reasons(group).keys() {
-        label(page, "waived", &[plain(*reason)])?;
-    }
-    Ok(())
+    each_reason(group, "waived", "", view, page)
 }
 
 fn compliant(findings: &[&Finding], view: &View, page: &mut Page) -> io::Result<()> {
@@ -313,12 +314,16 @@ fn not_applicable(findings: &[&Finding], view: &View, page: &mut Page) -> io::Re
 }
 
 /// Findings by the reason they give.
-fn reasons<'f>(findings: &[&'f Finding]) -> BTreeMap<&'f str, Vec<&'f Finding>> {
+pub fn reasons<'f>(findings: &[&'f Finding]) -> BTreeMap<&'f str, Vec<&'f Finding>> {
     let mut reasons: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for finding in findings {
-        reasons.entry(finding.fix.reason.as_deref().unwrap_or("no reason is given")).or_default().push(*finding);
+        reasons.entry(reason(finding)).or_default().push(*finding);
     }
     reasons
+}
+
+pub fn reason(finding: &Finding) -> &str {
+    finding.fix.reason.as_deref().unwrap_or("no reason is given")
 }
 
 /// Up to the first full stop that ends a sentence.
@@ -326,35 +331,9 @@ fn first_sentence(text: &str) -> &str {
     text.split_inclusive(". ").next().unwrap_or_default().trim_end()
 }
 
-/// `c1, c3-c5` for `c1 c3 c4 c5`.
-pub fn ranges(ids: &[&str]) -> String {
-    let number = |id: &str| id.strip_prefix('c').and_then(|digits| digits.parse::<u64>().ok());
-    let follows = |a: &&str, b: &&str| number(a).zip(number(b)).is_some_and(|(a, b)| a.checked_add(1) == Some(b));
-    let runs = ids.chunk_by(follows).map(|run| match run {
-        [first, _, .., last] => format!("{first}-{last}"),
-        run => run.join(", "),
-    });
-    runs.collect::<Vec<_>>().join(", ")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn ids_in_ranges() {
-        let table: [(&[&str], &str); 6] = [
-            (&[], ""),
-            (&["c1"], "c1"),
-            (&["c1", "c2"], "c1, c2"),
-            (&["c1", "c2", "c3", "c5"], "c1-c3, c5"),
-            (&["c9", "c10", "c11"], "c9-c11"),
-            (&["x", "c18446744073709551615", "c0"], "x, c18446744073709551615, c0"),
-        ];
-        for (ids, expected) in table {
-            assert_eq!(ranges(ids), expected);
-        }
-    }
 
     #[test]
     fn sentences() {
