@@ -14,8 +14,11 @@ pub fn recreate(recreate: &Recreate, container: &ContainerFacts, offending: &[St
         }
         Owner::Nobody => format!("create it anew: {}", delta(recreate, offending)),
         Owner::Compose { project, service } => {
-            let lines = quoted(&expanded(&recreate.compose, offending));
-            format!("in the compose file of {project}, service {service}: {lines}; then docker compose up -d {service}")
+            let then = format!("then docker compose up -d {service}");
+            match expanded(&recreate.compose, offending).as_slice() {
+                [] => format!("change service {service} in the compose file of {project}; {then}"),
+                lines => format!("in the compose file of {project}, service {service}: {}; {then}", quoted(lines)),
+            }
         }
         Owner::Swarm { service } => match expanded(&recreate.service, offending).join(" ") {
             flags if flags.is_empty() => format!("it is a task of the service {service}: change the service, not its task"),

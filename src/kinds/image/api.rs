@@ -74,7 +74,9 @@ pub fn judge<'c>(control: &'c Control, want: &ImageWant, context: &Context) -> V
         return client::trust(control, context);
     }
     let images = match (&facts.daemon.api, &facts.images) {
-        (Fact::Absent, _) | (_, Fact::Absent) => return vec![not_applicable(control, TARGET, "dockerd does not run")],
+        (Fact::Absent, _) | (_, Fact::Absent) => {
+            return vec![unknown(control, TARGET, "no dockerd runs that could list its images")];
+        }
         (Fact::Unknown(why), _) | (_, Fact::Unknown(why)) => return vec![unknown(control, TARGET, why.clone())],
         (Fact::Known(_), Fact::Known(images)) => images.as_slice(),
     };
