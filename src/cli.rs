@@ -77,10 +77,10 @@ pub struct Common {
     /// Where transactions and originals are kept; with --root, within the tree.
     #[arg(long, global = true, value_name = "DIR", default_value = "/var/lib/harden", help_heading = "Where to look")]
     pub state_dir: PathBuf,
-    /// Output format.
+    /// Output format; sarif, junit and html of check, plan, apply and --dry-run.
     #[arg(long, global = true, value_enum, default_value_t = Format::Text, help_heading = "Output")]
     pub format: Format,
-    /// Write the output to a file.
+    /// Write the output to a file, whole or not at all; of `plan` the plan itself.
     #[arg(short, long, global = true, value_name = "FILE", help_heading = "Output")]
     pub output: Option<PathBuf>,
     /// Colour.
@@ -212,6 +212,12 @@ pub enum Command {
         /// Which shell.
         #[arg(value_enum)]
         shell: clap_complete::Shell,
+    },
+    /// Write a man page: `harden man | man -l -`.
+    Man {
+        /// Of this command instead of all, like `baseline set`.
+        #[arg(value_name = "COMMAND")]
+        of: Vec<String>,
     },
 }
 
@@ -394,6 +400,12 @@ pub enum Format {
     Text,
     /// One JSON document.
     Json,
+    /// SARIF 2.1.0, for code scanning; of what is compliant or not applicable only with -v.
+    Sarif,
+    /// JUnit XML, for pipelines: a suite an area, a test case a finding.
+    Junit,
+    /// One HTML file, for browsers and paper.
+    Html,
 }
 
 /// When to colour.

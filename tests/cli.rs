@@ -388,7 +388,7 @@ fn secrets_are_never_shown() {
     let all = |tree: &Tree| {
         for baseline in BASELINES {
             for args in [&["check"][..], &["check", "-v"], &["plan"], &["--dry-run"], &["apply", "--dry-run"]] {
-                for format in ["text", "json"] {
+                for format in ["text", "json", "sarif", "junit", "html"] {
                     look(&tree.harden(&[args, &["-b", baseline, "--max-risk", "disruptive", "--format", format]].concat()));
                 }
             }

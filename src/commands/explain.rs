@@ -34,7 +34,7 @@ pub fn run(common: &Common, name: &str) -> Result<Ending> {
             let value = value.and_then(|value| serde_json::to_string_pretty(&value));
             value.map_err(|error| Error::failure(error.to_string()))? + "\n"
         }
-        Format::Text => page(common, head, &rows),
+        _ => page(common, head, &rows),
     };
     output::bytes_out(common, text.as_bytes())?;
     Ok(Ending::Done)

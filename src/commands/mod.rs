@@ -7,6 +7,7 @@ mod explain;
 mod generate;
 mod history;
 mod interactive;
+mod man;
 mod output;
 mod plan;
 pub mod prompt;
@@ -18,7 +19,7 @@ pub use output::unreadable;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::CommandFactory;
+use clap::{CommandFactory, ValueEnum};
 
 use crate::baseline::Baseline;
 use crate::cli::{Cli, Command, Common, Format, Patience};
@@ -45,7 +46,11 @@ pub fn run(mut cli: Cli) -> u8 {
     {
         cli.common.baseline = Some(crate::baseline::OF_DOCKERFILES.into());
     }
-    let common = cli.common.clone();
+    let mut common = cli.common.clone();
+    if !is_report(cli.command.as_ref()) {
+        // A plan or an artifact that is there already must not become the report of a failure.
+        common.output = None;
+    }
     match dispatch(cli) {
         Ok(Ending::Done) => 0,
         Ok(Ending::Drift) => 2,
@@ -57,8 +62,17 @@ pub fn run(mut cli: Cli) -> u8 {
     }
 }
 
+/// Whether what the command writes to `-o` is its report.
+fn is_report(command: Option<&Command>) -> bool {
+    matches!(
+        command,
+        None | Some(Command::Check { .. } | Command::Apply { .. } | Command::Rollback { .. } | Command::Recover { .. })
+    )
+}
+
 fn dispatch(cli: Cli) -> Result<Ending> {
     let common = &cli.common;
+    has_format(cli.command.as_ref(), common.format)?;
     if let Some(version) = common.docker_version.as_deref().filter(|version| EngineVersion::parse(version).is_none()) {
         return Err(
             Error::usage(format!("--docker-version `{version}` is no version of Docker")).help("--docker-version 28.5.2")
@@ -87,6 +101,7 @@ fn dispatch(cli: Cli) -> Result<Ending> {
             clap_complete::generate(shell, &mut Cli::command(), "harden", &mut std::io::stdout());
             Ok(Ending::Done)
         }
+        Some(Command::Man { of }) => man::run(common, &of),
     }
 }
 
@@ -159,10 +174,23 @@ fn open_patiently(common: &Common, patience: Patience) -> Result<Host> {
     Ok(host)
 }
 
+/// Findings have every format; all else is text or JSON.
+fn has_format(command: Option<&Command>, format: Format) -> Result<()> {
+    match (command, format) {
+        (_, Format::Text | Format::Json) => Ok(()),
+        (None | Some(Command::Check { .. } | Command::Plan | Command::Apply { .. }), _) => Ok(()),
+        (Some(_), Format::Sarif | Format::Junit | Format::Html) => {
+            let name = format.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
+            let what = format!("--format {name} is for findings: those of check, plan, apply and --dry-run");
+            Err(Error::usage(what).help("use --format text or json here"))
+        }
+    }
+}
+
 /// Output that is no report has no JSON form of its own.
 fn text_only(common: &Common, what: &str) -> Result<()> {
     match common.format {
         Format::Text => Ok(()),
-        Format::Json => Err(Error::usage(format!("{what} has no JSON form"))),
+        _ => Err(Error::usage(format!("{what} has no JSON form"))),
     }
 }

@@ -19,7 +19,7 @@ pub fn run(common: &Common) -> Result<Ending> {
     let assessment = assess(common, &baseline, &facts)?;
     let report = assess::report(&facts, &assessment, None);
     drop(progress);
-    output::report(&report, &Common { output: None, ..common.clone() }, Tense::Would)?;
+    // First, because after the report there is no room for another document that says it failed.
     if let Some(file) = &common.output {
         let fixes = |control: &Control| assessment.plan.fixes.iter().any(|fix| fix.control == control.id);
         let controls = baseline.controls.iter().filter(|control| fixes(control)).cloned().collect();
@@ -30,5 +30,6 @@ pub fn run(common: &Common) -> Result<Ending> {
         // A plan holds whole files, secrets included.
         output::write_private(file, &text)?;
     }
+    output::report(&report, &Common { output: None, ..common.clone() }, Tense::Would)?;
     Ok(if report.summary.has_drift() { Ending::Drift } else { Ending::Done })
 }

@@ -2,6 +2,8 @@
 
 use std::io::{self, BufWriter, Write};
 
+use serde::Serialize;
+
 use super::style::steers_terminal;
 use crate::report::Report;
 
@@ -12,8 +14,13 @@ use crate::report::Report;
 /// # Errors
 /// Those of `out`.
 pub fn render(report: &Report, out: &mut dyn Write) -> io::Result<()> {
+    document(report, out)
+}
+
+/// The same of any document.
+pub(super) fn document(value: &impl Serialize, out: &mut dyn Write) -> io::Result<()> {
     let mut out = BufWriter::new(out);
-    serde_json::to_writer_pretty(Escaping(&mut out), report)?;
+    serde_json::to_writer_pretty(Escaping(&mut out), value)?;
     out.write_all(b"\n")?;
     out.flush()
 }

@@ -1,8 +1,8 @@
 //! The review that a person reads at a terminal: what is wrong and how bad, what would change, what that interrupts.
 
-mod changes;
-mod findings;
-mod ranges;
+pub(super) mod changes;
+pub(super) mod findings;
+pub(super) mod ranges;
 mod unknown;
 
 use std::io::{self, Write};
@@ -180,7 +180,7 @@ fn header(report: &Report, page: &mut Page) -> io::Result<()> {
 }
 
 /// The host's name; an image tree without one goes by its path, a Dockerfile by what it is.
-fn name(report: &Report) -> &str {
+pub(super) fn name(report: &Report) -> &str {
     match (report.host.hostname.as_str(), report.host.root.as_str()) {
         ("", "") => "Dockerfile",
         ("", root) => root,
@@ -188,7 +188,7 @@ fn name(report: &Report) -> &str {
     }
 }
 
-fn docker(docker: &Docker) -> String {
+pub(super) fn docker(docker: &Docker) -> String {
     match (&docker.version, docker.running) {
         (Some(version), Some(true)) => format!("Docker {version}, running"),
         (Some(version), Some(false)) => format!("Docker {version}, not running"),

@@ -160,7 +160,8 @@ fn by_hand(activation: &Activation, page: &mut Page) -> io::Result<()> {
     Ok(())
 }
 
-fn words(action: Action) -> &'static str {
+/// An activation as something to do.
+pub fn words(action: Action) -> &'static str {
     match action {
         Action::AuditLoad => "Load the audit rules into the kernel",
         Action::Sysctl => "Set parameters of the running kernel",

@@ -9,6 +9,7 @@ use super::ranges::{first_ranges, ranges};
 use super::{Tense, View, counted, unknown};
 use crate::baseline::control::{Area, Risk, Severity};
 use crate::finding::{Finding, FixKind, Status};
+use crate::render::sentences::interrupts;
 use crate::render::style::{BAD, FAINT, GOOD, Page, STRONG, Span, WARN, plain, span};
 use crate::report::Report;
 
@@ -76,7 +77,8 @@ pub fn section(report: &Report, view: &View, page: &mut Page) -> io::Result<()> 
     Ok(())
 }
 
-fn heading(area: Area) -> &'static str {
+/// An area as a heading.
+pub fn heading(area: Area) -> &'static str {
     match area {
         Area::Daemon => "Docker daemon",
         Area::Audit => "Audit rules",
@@ -238,11 +240,7 @@ fn fix(group: &[&Finding], view: &View, page: &mut Page) -> io::Result<()> {
         let mut seen = BTreeSet::new();
         let ids = group.iter().flat_map(|finding| &finding.fix.changes).map(String::as_str);
         let changes: Vec<&str> = ids.filter(|id| seen.insert(*id)).collect();
-        let risk = match first.risk {
-            Risk::Safe => "interrupts nothing",
-            Risk::Restart => "restarts dockerd",
-            Risk::Disruptive => "may interrupt workloads",
-        };
+        let risk = interrupts(first.risk);
         let changes = if changes.is_empty() {
             String::new()
         } else {
