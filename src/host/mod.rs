@@ -175,7 +175,7 @@ impl Host {
         };
         let engine = endpoint.map(|endpoint| Engine::new(endpoint, docker::TIMEOUT));
         let pidfile = Path::new(pidfile.unwrap_or(process::PIDFILE));
-        process::dockerd(&process::Hints { pidfile, engine: engine.as_ref() })
+        process::dockerd(&process::Hints { pidfile, engine: engine.as_ref(), given: self.endpoint_is_given() })
     }
 
     /// From now on dockerd is asked at the first of its own sockets that exists, unless the user gave another place.

@@ -35,6 +35,8 @@ pub struct Hints<'a> {
     ///
     /// `None` when systemd listens (socket activation): a connection would start Docker.
     pub engine: Option<&'a Engine>,
+    /// Whether the user named that socket: then whoever serves it is meant.
+    pub given: bool,
 }
 
 /// Finds the dockerd of this host: the one that listens on the socket, else the one of the pid file, else the only one
@@ -154,7 +156,7 @@ impl Proc {
                 }
                 Verdict::Hidden(why) => hidden = Some(why),
                 Verdict::Other => {
-                    if let Some(program) = self.forwarder(pid) {
+                    if let Some(program) = self.forwarder(pid).filter(|_| hints.given) {
                         return Fact::Unknown(format!(
                             "the daemon's socket is served by {program} (process {pid}), which is no dockerd: run harden where \
                              the engine runs"
