@@ -79,6 +79,22 @@ pub enum Area {
     Swarm,
 }
 
+impl Area {
+    /// As ids of controls and the JSON report write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Area::Daemon => "daemon",
+            Area::Audit => "audit",
+            Area::File => "file",
+            Area::Socket => "socket",
+            Area::Host => "host",
+            Area::Container => "container",
+            Area::Image => "image",
+            Area::Swarm => "swarm",
+        }
+    }
+}
+
 /// How bad drift is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::control::{Area, ContainerProperty, ContainerWant, Control, HostCheck, KeyFix, KeyWant, ParameterWant, Want};
+use super::control::{ContainerProperty, ContainerWant, Control, HostCheck, KeyFix, KeyWant, ParameterWant, Want};
 use super::variable::{all_references, is_word};
 use crate::expect::Expect;
 use crate::formats::sysctl::{is_safe, path_of};
@@ -11,16 +11,7 @@ use crate::formats::sysctl::{is_safe, path_of};
 pub(super) fn mistakes(control: &Control) -> Vec<String> {
     let mut found = Vec::new();
     let id = &control.id;
-    let area = match control.area {
-        Area::Daemon => "daemon",
-        Area::Audit => "audit",
-        Area::File => "file",
-        Area::Socket => "socket",
-        Area::Host => "host",
-        Area::Container => "container",
-        Area::Image => "image",
-        Area::Swarm => "swarm",
-    };
+    let area = control.area.name();
     let lower = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-';
     if !id.starts_with(&format!("{area}-")) || !id.chars().all(lower) {
         found.push(format!("the id `{id}` must be lower case with hyphens and begin with its area, `{area}-`"));

@@ -62,7 +62,7 @@ pub fn render(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     findings.sort_by_key(|finding| finding.area);
     for of_area in findings.chunk_by(|a, b| a.area == b.area) {
         let Some(first) = of_area.first() else { continue };
-        begin(sentences::area(first.area), Counts::of(of_area), report, out)?;
+        begin(first.area.name(), Counts::of(of_area), report, out)?;
         for finding in of_area {
             test_case(finding, report, out)?;
         }
@@ -94,12 +94,7 @@ fn test_case(finding: &Finding, report: &Report, out: &mut dyn Write) -> io::Res
     let place = place::of(finding, place::is_build(report)).filter(|place| !place.path.is_empty());
     let file = place.map(|place| format!(" file=\"{}\"", attribute(place.path))).unwrap_or_default();
     let case = format!("{}: {}", finding.control, finding.target);
-    write!(
-        out,
-        "    <testcase classname=\"harden.{}\" name=\"{}\"{file} time=\"0\"",
-        sentences::area(finding.area),
-        attribute(&case)
-    )?;
+    write!(out, "    <testcase classname=\"harden.{}\" name=\"{}\"{file} time=\"0\"", finding.area.name(), attribute(&case))?;
     let message = attribute(&sentences::standing(finding));
     match finding.status {
         Status::Compliant => return writeln!(out, "/>"),

@@ -77,7 +77,7 @@ fn rule(finding: &Finding) -> Value {
         help.push(format!("References: {}", finding.references.join(", ")));
     }
     help.push(format!("harden explain {} says more.", finding.control));
-    let mut tags = vec!["security".to_owned(), sentences::area(finding.area).to_owned()];
+    let mut tags = vec!["security".to_owned(), finding.area.name().to_owned()];
     for reference in &finding.references {
         // Tags are a set.
         if !tags.contains(reference) {
@@ -159,7 +159,7 @@ fn location(finding: &Finding, report: &Report) -> Value {
     }
     if of_target.is_none() {
         let name = finding.target.split_once(':').map_or(finding.target.as_str(), |(_, name)| name);
-        let full = format!("{}/{}", sentences::area(finding.area), finding.target);
+        let full = format!("{}/{}", finding.area.name(), finding.target);
         location.insert(
             "logicalLocations".into(),
             json!([{ "name": name, "fullyQualifiedName": full, "kind": if finding.target.contains(':') { "resource" } else { "member" } }]),

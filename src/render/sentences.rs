@@ -1,6 +1,6 @@
 //! A finding in words, for the formats that are read by other programs and in browsers.
 
-use crate::baseline::control::{Area, Risk};
+use crate::baseline::control::Risk;
 use crate::finding::{Finding, FixKind, Status};
 
 /// How it stands, in one sentence without a final stop.
@@ -38,20 +38,6 @@ pub fn interrupts(risk: Risk) -> &'static str {
         Risk::Safe => "interrupts nothing",
         Risk::Restart => "restarts dockerd",
         Risk::Disruptive => "may interrupt workloads",
-    }
-}
-
-/// An area as ids and the JSON report write it.
-pub fn area(area: Area) -> &'static str {
-    match area {
-        Area::Daemon => "daemon",
-        Area::Audit => "audit",
-        Area::File => "file",
-        Area::Socket => "socket",
-        Area::Host => "host",
-        Area::Container => "container",
-        Area::Image => "image",
-        Area::Swarm => "swarm",
     }
 }
 
