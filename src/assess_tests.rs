@@ -550,7 +550,7 @@ fn places_that_depend_on_what_cannot_be_read() {
     facts.files.insert("/etc/init.d/docker".into(), Fact::Known(file("/etc/init.d/docker", FileKind::File, 0o755)));
     assert_eq!(
         told(&all(&facts, "daemon-log-level-info")),
-        "Unknown None: dockerd's flags can't be told: the flags are in /etc/init.d/docker and what it reads; start dockerd, then they can \
+        "Unknown None: dockerd's flags are in /etc/init.d/docker and what it reads; start dockerd, then they can \
          be seen"
     );
 }

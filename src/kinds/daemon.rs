@@ -8,7 +8,7 @@ use crate::fact::{ApiFacts, Fact, Facts};
 use crate::finding::{Outcome, Verdict};
 use crate::formats::daemon_json::{self, Document, Op};
 use crate::formats::{daemon_keys, mask};
-use crate::kinds::effective::{ConfigFile, Origin, SERVICE, Setting};
+use crate::kinds::effective::{ConfigFile, Origin, SERVICE, Setting, flags_untold};
 use crate::kinds::supervisor::Supervisor;
 use crate::kinds::{Context, docker_missing, flags, layout, listens, not_applicable, prerequisites, unknown, verdict};
 use crate::observe::Observer;
@@ -39,7 +39,7 @@ pub fn judge<'c>(control: &'c Control, want: &'c DaemonWant, context: &Context) 
         return vec![verdict];
     }
     if let Some(why) = context.effective.unknown_flags(context.facts) {
-        return vec![unknown(control, target, format!("dockerd's flags can't be told: {why}"))];
+        return vec![unknown(control, target, flags_untold(&why))];
     }
     for condition in &want.unless {
         match holds(*condition, context) {

@@ -7,7 +7,7 @@ use crate::finding::{Outcome, Verdict};
 use crate::formats::daemon_json::{self, Document, Op};
 use crate::formats::daemon_lint::{Lint, LintKind};
 use crate::formats::{argv, daemon_lint};
-use crate::kinds::effective::{ConfigFile, Origin};
+use crate::kinds::effective::{ConfigFile, Origin, flags_untold};
 use crate::kinds::{Context, daemon, docker_missing, flags, not_applicable, prerequisites, unknown, verdict, wrong};
 use crate::plan::Withheld;
 
@@ -76,7 +76,7 @@ pub fn judge<'c>(control: &'c Control, context: &Context) -> Vec<Verdict<'c>> {
         }
     }
     if let (true, Some(why)) = (verdicts.is_empty(), effective.unknown_flags(context.facts)) {
-        return vec![unknown(control, path, format!("valid by itself, but dockerd's flags can't be told: {why}"))];
+        return vec![unknown(control, path, format!("valid by itself, but {}", flags_untold(&why)))];
     }
     if verdicts.is_empty() {
         verdicts.push(verdict(control, path, Outcome::Compliant { note: None }, "valid, with every key known", DESIRED));

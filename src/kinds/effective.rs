@@ -415,9 +415,20 @@ fn texts(origins: &[argv::Origin]) -> String {
     origins.iter().map(|origin| origin.text.as_str()).collect::<Vec<_>>().join(" ")
 }
 
+/// How a sentence about them begins.
+const FLAGS: &str = "dockerd's flags";
+
+/// What to say of flags that can't be seen.
+pub fn flags_untold(why: &str) -> String {
+    match why.starts_with(FLAGS) {
+        true => why.to_owned(),
+        false => format!("{FLAGS} can't be told: {why}"),
+    }
+}
+
 fn in_script(facts: &Facts) -> Option<String> {
     let script = facts.files.get(INIT_SCRIPT).and_then(Fact::known);
-    script.map(|_| format!("the flags are in {INIT_SCRIPT} and what it reads; start dockerd, then they can be seen"))
+    script.map(|_| format!("{FLAGS} are in {INIT_SCRIPT} and what it reads; start dockerd, then they can be seen"))
 }
 
 /// Whether a unit is what starts dockerd: packages bring one to hosts where another program is process 1. What that of an image tree
