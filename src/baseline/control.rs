@@ -190,12 +190,25 @@ pub struct KeyWant {
     /// Asked only of an engine that knows the key.
     #[serde(default)]
     pub where_known: bool,
+    /// Asked only where another key has this value.
+    #[serde(default)]
+    pub beside: Option<Beside>,
     /// How drift is fixed.
     #[serde(default)]
     pub fix: KeyFix,
     /// Where the running daemon shows the value that is really in force.
     #[serde(default)]
     pub live: Option<Live>,
+}
+
+/// Another key of daemon.json, and its value.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Beside {
+    /// The key.
+    pub name: String,
+    /// Its effective value.
+    pub is: String,
 }
 
 /// How a key is brought to what is wanted.

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::baseline::control::{Control, DaemonCondition, DaemonWant, KeyFix, KeyWant, Live, Prerequisite};
+use crate::baseline::control::{Beside, Control, DaemonCondition, DaemonWant, KeyFix, KeyWant, Live, Prerequisite};
 use crate::change::{Action, Edit};
 use crate::fact::{ApiFacts, Fact, Facts};
 use crate::finding::{Outcome, Verdict};
@@ -64,7 +64,13 @@ pub fn judge<'c>(control: &'c Control, want: &'c DaemonWant, context: &Context) 
     let sockets =
         want.key.iter().filter(|key| key.name == listens::HOSTS).filter_map(|key| listens::judge_socket(control, key, context));
     let judge = |key| not_known(control, key, context).unwrap_or_else(|| judge_key(control, want, key, context));
-    want.key.iter().map(judge).chain(sockets).collect()
+    want.key.iter().filter(|key| is_asked(key, context)).map(judge).chain(sockets).collect()
+}
+
+/// Whether the key is asked for beside what another one is.
+fn is_asked(key: &KeyWant, context: &Context) -> bool {
+    let has = |other: &Beside| context.effective.setting(&other.name, None).value == Some(Value::String(other.is.clone()));
+    key.beside.as_ref().is_none_or(has)
 }
 
 /// What an engine has no key for can't be asked of it.

@@ -474,6 +474,17 @@ fn docker_bench_2_13_passes_drivers_that_stay_here() {
     let local = r#"{"log-driver": "syslog", "log-opts": {"syslog-address": "unixgram:///dev/log"}}"#;
     let found = judged(&started_with("", local), "daemon-remote-logging", &["log.driver=syslog"]);
     assert!(found[2].starts_with("Drift log-opts.syslog-address: "), "{found:?}");
+    // These two log to this host unless they are told another one.
+    for (driver, drift) in [("syslog", "syslog-address: not set"), ("fluentd", "fluentd-address: not set")] {
+        let mut facts = started_with("", &format!("{{\"log-driver\": \"{driver}\"}}"));
+        live::api(&mut facts).logging_driver = Some(driver.into());
+        let found = judged(&facts, "daemon-remote-logging", &[&format!("log.driver={driver}")]);
+        assert!(found[2].starts_with(&format!("Drift log-opts.{drift}")), "{found:?}");
+    }
+    let here = r#"{"log-driver": "fluentd", "log-opts": {"fluentd-address": "localhost:24224"}}"#;
+    assert!(judged(&started_with("", here), "daemon-remote-logging", &["log.driver=fluentd"])[2].starts_with("Drift "));
+    let there = r#"{"log-driver": "fluentd", "log-opts": {"fluentd-address": "logs.example:24224"}}"#;
+    assert!(judged(&started_with("", there), "daemon-remote-logging", &["log.driver=fluentd"])[2].starts_with("Compliant "));
 }
 
 /// dockerd mounts its data root on itself, and `mountpoint -q` is content.
