@@ -7,7 +7,7 @@ use std::path::Path;
 
 use clap::ValueEnum;
 
-use crate::cli::{Color, Common, Format};
+use crate::cli::{Color, Common, Format, STATE_DIR};
 use crate::error::{Error, Result};
 use crate::render::style::visible;
 use crate::render::text::{self, Part, Tense, View};
@@ -63,6 +63,7 @@ pub fn view(common: &Common, tense: Tense) -> View {
         quiet: common.quiet,
         tense,
         options: Some(options),
+        place: place(common).join(" "),
         ..View::of(io::stdout())
     }
 }
@@ -79,11 +80,7 @@ pub fn quoted(text: &str) -> String {
 fn options(common: &Common) -> String {
     let mut words = Vec::new();
     words.extend(common.baseline.iter().map(|name| format!("-b {}", quoted(name))));
-    words.extend(common.root.iter().map(|root| format!("--root {}", quoted(&root.to_string_lossy()))));
-    words.extend(common.docker_host.iter().filter(|url| !url.is_empty()).map(|url| format!("--docker-host {}", quoted(url))));
-    let certs =
-        common.docker_cert_path.iter().filter(|_| common.docker_host.as_deref().is_some_and(|url| url.starts_with("tcp://")));
-    words.extend(certs.map(|dir| format!("--docker-cert-path {}", quoted(&dir.to_string_lossy()))));
+    words.extend(place(common));
     words.extend(common.docker_version.iter().map(|version| format!("--docker-version {}", quoted(version))));
     words.extend(common.set.iter().map(|set| format!("--set {}", quoted(set))));
     words.extend(common.only.iter().map(|glob| format!("--only {}", quoted(glob))));
@@ -92,6 +89,20 @@ fn options(common: &Common) -> String {
         words.push(format!("--max-risk {}", crate::assess::name(common.max_risk.into())));
     }
     words.join(" ")
+}
+
+/// Those that say which host it is, and where its transactions lie.
+fn place(common: &Common) -> Vec<String> {
+    let mut words = Vec::new();
+    words.extend(common.root.iter().map(|root| format!("--root {}", quoted(&root.to_string_lossy()))));
+    words.extend(common.docker_host.iter().filter(|url| !url.is_empty()).map(|url| format!("--docker-host {}", quoted(url))));
+    let certs =
+        common.docker_cert_path.iter().filter(|_| common.docker_host.as_deref().is_some_and(|url| url.starts_with("tcp://")));
+    words.extend(certs.map(|dir| format!("--docker-cert-path {}", quoted(&dir.to_string_lossy()))));
+    if common.state_dir != Path::new(STATE_DIR) {
+        words.push(format!("--state-dir {}", quoted(&common.state_dir.to_string_lossy())));
+    }
+    words
 }
 
 fn color(common: &Common, terminal: bool) -> bool {
