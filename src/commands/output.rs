@@ -1,6 +1,6 @@
 //! Where output goes: stdout or `-o`, coloured only on a terminal.
 
-use std::fs::OpenOptions;
+use std::fs::{Metadata, OpenOptions};
 use std::io::{self, IsTerminal, Write};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, fchown};
 use std::path::Path;
@@ -120,6 +120,19 @@ pub fn write_private(file: &Path, bytes: &[u8]) -> Result<()> {
     write_file(file, bytes, Some(0o600))
 }
 
+/// What this process was started with: `/dev/stdout`, `/dev/fd/63`, as shells give them.
+fn is_own_stream(file: &Path) -> bool {
+    ["/dev/stdout", "/dev/stderr"].iter().any(|stream| file == Path::new(stream))
+        || ["/dev/fd", "/proc/self/fd"].iter().any(|dir| file.parent() == Some(Path::new(dir)))
+}
+
+/// A device, or a pipe, of root's or the user's own: who plants a pipe under a name would read what root writes.
+fn is_written_to(metadata: &Metadata) -> bool {
+    let kind = metadata.file_type();
+    let trusted = metadata.uid() == 0 || metadata.uid() == nix::unistd::geteuid().as_raw();
+    trusted && (kind.is_fifo() || kind.is_char_device())
+}
+
 /// Writes a file whole or not at all. Without a mode, an existing one keeps its own, and its owner.
 ///
 /// # Errors
@@ -133,10 +146,17 @@ fn write_file(file: &Path, bytes: &[u8], mode: Option<u32>) -> Result<()> {
     };
     if let Some(metadata) = &existing {
         let kind = metadata.file_type();
-        // Pipes and devices are written to: to put a file in the place of /dev/null would be a disaster. Nobody plants links in /dev.
-        if kind.is_fifo() || kind.is_char_device() || file.starts_with("/dev") {
-            let opened = OpenOptions::new().write(true).open(file);
-            return opened.and_then(|mut handle| handle.write_all(bytes)).map_err(failed);
+        if is_own_stream(file) {
+            return OpenOptions::new().write(true).open(file).and_then(|mut handle| handle.write_all(bytes)).map_err(failed);
+        }
+        // Pipes and devices are written to: to put a file in the place of /dev/null would be a disaster.
+        if is_written_to(metadata) {
+            let opened = OpenOptions::new().write(true).custom_flags(libc::O_NOFOLLOW | libc::O_NOCTTY).open(file);
+            let mut handle = opened.map_err(failed)?;
+            if !is_written_to(&handle.metadata().map_err(failed)?) {
+                return Err(Error::failure("it became something else while it was opened; nothing was written").at(file));
+            }
+            return handle.write_all(bytes).map_err(failed);
         }
         if kind.is_symlink() {
             return Err(Error::failure("it is a symbolic link; nothing was written to where it leads")
