@@ -264,6 +264,21 @@ pub const BREAKS: &[Break] = &[
         also: &["socket-docker-owner /run/docker.sock"],
     },
     Break {
+        control: "host-docker-group-members",
+        how: "a second socket belongs to another group",
+        breaks: |tree| {
+            tree.edit(
+                DOCKER_SOCKET,
+                "ListenStream=/run/docker.sock\n",
+                "ListenStream=/run/docker.sock\nListenStream=/run/a.sock\n",
+            );
+            tree.edit("/etc/group", "app:x:1000:", "app:x:1000:bob");
+            tree.socket("/run/a.sock", APP);
+        },
+        findings: &[automatic("bob", "in the group app, which owns the API socket", TRUSTED)],
+        also: &["socket-docker-owner /run/a.sock"],
+    },
+    Break {
         control: "daemon-remote-access-ssh",
         how: "dockerd listens on the network, also where systemd listens for it",
         breaks: |tree| {
