@@ -211,7 +211,7 @@ impl ContainerLimits {
         let none = |number: i64| if number > 0 { number.to_string() } else { "none".into() };
         let size = |bytes: i64| match bytes {
             -1 => "no limit".into(),
-            0 => "none".into(),
+            0 | size::UNLIMITED.. => "none".into(),
             bytes => size::words(bytes),
         };
         let fields = [

@@ -7,6 +7,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::baseline::control::Risk;
 use crate::host::HEALTH_TIMEOUT;
 
+/// Where transactions are kept unless told otherwise.
+pub const STATE_DIR: &str = "/var/lib/harden";
+
 /// Judges a Docker host by a baseline, shows the difference, and brings the host there.
 ///
 /// Without a command: choose a baseline, look at the findings and diffs, choose what to fix, confirm, apply, verify.
@@ -75,7 +78,7 @@ pub struct Common {
     #[arg(long, global = true, value_name = "VERSION", help_heading = "Where to look")]
     pub docker_version: Option<String>,
     /// Where transactions and originals are kept; with --root, within the tree.
-    #[arg(long, global = true, value_name = "DIR", default_value = "/var/lib/harden", help_heading = "Where to look")]
+    #[arg(long, global = true, value_name = "DIR", default_value = STATE_DIR, help_heading = "Where to look")]
     pub state_dir: PathBuf,
     /// Output format; sarif, junit and html of check, plan, apply and --dry-run.
     #[arg(long, global = true, value_enum, default_value_t = Format::Text, help_heading = "Output")]

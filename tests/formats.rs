@@ -365,6 +365,14 @@ fn a_report_in_a_file() {
         tree.harden(&[&args[..], &[null.to_str().unwrap()]].concat());
         assert_eq!(fs::metadata(&null).unwrap().mode() & libc::S_IFMT, libc::S_IFCHR, "{args:?}");
     }
+    // Who plants a pipe under a name would read what root writes.
+    let planted = tree.at("/planted");
+    assert!(Command::new("mkfifo").args(["-m", "666"]).arg(&planted).status().unwrap().success());
+    std::os::unix::fs::chown(&planted, Some(65534), Some(65534)).unwrap();
+    for args in [&["check", "-o"][..], &["plan", "-o"], &["check", "--save-facts"]] {
+        let ran = tree.harden(&[args, &[planted.to_str().unwrap()]].concat()).expect(1);
+        assert!(ran.stderr().contains("it is no regular file; nothing was written"), "{ran}");
+    }
     tree.harden(&["check", "-o", tree.path().to_str().unwrap()]).expect(1);
     let ran = tree.harden(&["check", "--format", "json", "-o", "/nowhere/report"]).expect(1);
     assert_eq!(ran.document()["failed"], true, "what can't be told in the file is told on stdout");

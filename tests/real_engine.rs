@@ -61,7 +61,7 @@ fn as_nobody<T: Send>(work: impl FnOnce() -> T + Send) -> T {
 }
 
 fn find(daemon: &Dockerd, engine: Option<&Engine>) -> Fact<ProcessFact> {
-    dockerd(&Hints { pidfile: &daemon.pidfile(), engine, given: false })
+    dockerd(&Hints { pidfile: &daemon.pidfile(), engine })
 }
 
 #[test]
@@ -140,8 +140,8 @@ fn the_daemon_is_found_and_nothing_else() {
     for trap in [&editor, &caged] {
         fs::write(lab.dir().join("stale"), trap.pid().to_string()).expect("a pid file");
         let stale = lab.dir().join("stale");
-        assert_eq!(dockerd(&Hints { pidfile: &stale, engine: Some(&engine), given: false }), found);
-        let alone = dockerd(&Hints { pidfile: &stale, engine: None, given: false });
+        assert_eq!(dockerd(&Hints { pidfile: &stale, engine: Some(&engine) }), found);
+        let alone = dockerd(&Hints { pidfile: &stale, engine: None });
         assert_ne!(alone.known().map(|process| process.pid), Some(trap.pid()));
     }
 }

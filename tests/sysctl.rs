@@ -74,7 +74,7 @@ echo 1 >/proc/sys/net/ipv4/conf/default/accept_source_route; echo 1 >/proc/sys/n
 fn applied_seen_after_a_boot_and_rolled_back() {
     let before = of_this_machine();
     let tree = tree();
-    tree.file("/usr/lib/sysctl.d/50-vendor.conf", "net.ipv4.conf.*.send_redirects = 1\n", 0o644);
+    tree.file("/usr/lib/sysctl.d/50-vendor.conf", "net.ipv4.conf.all.send_redirects = 1\n", 0o644);
     let text = format!(
         "{HARDEN}
 show

@@ -140,7 +140,11 @@ pub struct Waiver {
 impl Baseline {
     /// The waiver for a control on a target, and whether it has expired. One that still holds comes before one that does not.
     pub fn waiver(&self, control: &str, target: &str, today: Date) -> Option<(&Waiver, bool)> {
-        let fits = |waiver: &&Waiver| waiver.control.matches(control) && waiver.target.matches(target);
+        // Reports group containers and images by their bare names.
+        let bare = target.strip_prefix("container:").or_else(|| target.strip_prefix("image:")).unwrap_or(target);
+        let fits = |waiver: &&Waiver| {
+            waiver.control.matches(control) && (waiver.target.matches(target) || waiver.target.matches(bare))
+        };
         let fitting = self.waivers.iter().filter(fits);
         let judged = fitting.map(|waiver| (waiver, waiver.until.is_some_and(|until| until < today)));
         judged.min_by_key(|(_, expired)| *expired)

@@ -114,7 +114,7 @@ impl Form {
         match self {
             Form::Word => is_word(text),
             Form::Number => text.parse::<u32>().is_ok_and(|number| number > 0 && number.to_string() == text),
-            Form::Size => size::parse(text).is_some(),
+            Form::Size => size::is_size(text),
             Form::Decimal => is_decimal(text),
             Form::Path => text.starts_with('/') && !text.contains(char::is_control),
             Form::LogLevel => ["panic", "fatal", "error", "warn", "info", "debug", "trace"].contains(&text),

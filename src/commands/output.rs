@@ -1,13 +1,13 @@
 //! Where output goes: stdout or `-o`, coloured only on a terminal.
 
-use std::fs::OpenOptions;
+use std::fs::{Metadata, OpenOptions};
 use std::io::{self, IsTerminal, Write};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, fchown};
 use std::path::Path;
 
 use clap::ValueEnum;
 
-use crate::cli::{Color, Common, Format};
+use crate::cli::{Color, Common, Format, STATE_DIR};
 use crate::error::{Error, Result};
 use crate::render::style::visible;
 use crate::render::text::{self, Part, Tense, View};
@@ -63,6 +63,7 @@ pub fn view(common: &Common, tense: Tense) -> View {
         quiet: common.quiet,
         tense,
         options: Some(options),
+        place: place(common).join(" "),
         ..View::of(io::stdout())
     }
 }
@@ -79,11 +80,7 @@ pub fn quoted(text: &str) -> String {
 fn options(common: &Common) -> String {
     let mut words = Vec::new();
     words.extend(common.baseline.iter().map(|name| format!("-b {}", quoted(name))));
-    words.extend(common.root.iter().map(|root| format!("--root {}", quoted(&root.to_string_lossy()))));
-    words.extend(common.docker_host.iter().filter(|url| !url.is_empty()).map(|url| format!("--docker-host {}", quoted(url))));
-    let certs =
-        common.docker_cert_path.iter().filter(|_| common.docker_host.as_deref().is_some_and(|url| url.starts_with("tcp://")));
-    words.extend(certs.map(|dir| format!("--docker-cert-path {}", quoted(&dir.to_string_lossy()))));
+    words.extend(place(common));
     words.extend(common.docker_version.iter().map(|version| format!("--docker-version {}", quoted(version))));
     words.extend(common.set.iter().map(|set| format!("--set {}", quoted(set))));
     words.extend(common.only.iter().map(|glob| format!("--only {}", quoted(glob))));
@@ -92,6 +89,20 @@ fn options(common: &Common) -> String {
         words.push(format!("--max-risk {}", crate::assess::name(common.max_risk.into())));
     }
     words.join(" ")
+}
+
+/// Those that say which host it is, and where its transactions lie.
+fn place(common: &Common) -> Vec<String> {
+    let mut words = Vec::new();
+    words.extend(common.root.iter().map(|root| format!("--root {}", quoted(&root.to_string_lossy()))));
+    words.extend(common.docker_host.iter().filter(|url| !url.is_empty()).map(|url| format!("--docker-host {}", quoted(url))));
+    let certs =
+        common.docker_cert_path.iter().filter(|_| common.docker_host.as_deref().is_some_and(|url| url.starts_with("tcp://")));
+    words.extend(certs.map(|dir| format!("--docker-cert-path {}", quoted(&dir.to_string_lossy()))));
+    if common.state_dir != Path::new(STATE_DIR) {
+        words.push(format!("--state-dir {}", quoted(&common.state_dir.to_string_lossy())));
+    }
+    words
 }
 
 fn color(common: &Common, terminal: bool) -> bool {
@@ -120,6 +131,19 @@ pub fn write_private(file: &Path, bytes: &[u8]) -> Result<()> {
     write_file(file, bytes, Some(0o600))
 }
 
+/// What this process was started with: `/dev/stdout`, `/dev/fd/63`, as shells give them.
+fn is_own_stream(file: &Path) -> bool {
+    ["/dev/stdout", "/dev/stderr"].iter().any(|stream| file == Path::new(stream))
+        || ["/dev/fd", "/proc/self/fd"].iter().any(|dir| file.parent() == Some(Path::new(dir)))
+}
+
+/// A device, or a pipe, of root's or the user's own: who plants a pipe under a name would read what root writes.
+fn is_written_to(metadata: &Metadata) -> bool {
+    let kind = metadata.file_type();
+    let trusted = metadata.uid() == 0 || metadata.uid() == nix::unistd::geteuid().as_raw();
+    trusted && (kind.is_fifo() || kind.is_char_device())
+}
+
 /// Writes a file whole or not at all. Without a mode, an existing one keeps its own, and its owner.
 ///
 /// # Errors
@@ -133,10 +157,17 @@ fn write_file(file: &Path, bytes: &[u8], mode: Option<u32>) -> Result<()> {
     };
     if let Some(metadata) = &existing {
         let kind = metadata.file_type();
-        // Pipes and devices are written to: to put a file in the place of /dev/null would be a disaster. Nobody plants links in /dev.
-        if kind.is_fifo() || kind.is_char_device() || file.starts_with("/dev") {
-            let opened = OpenOptions::new().write(true).open(file);
-            return opened.and_then(|mut handle| handle.write_all(bytes)).map_err(failed);
+        if is_own_stream(file) {
+            return OpenOptions::new().write(true).open(file).and_then(|mut handle| handle.write_all(bytes)).map_err(failed);
+        }
+        // Pipes and devices are written to: to put a file in the place of /dev/null would be a disaster.
+        if is_written_to(metadata) {
+            let opened = OpenOptions::new().write(true).custom_flags(libc::O_NOFOLLOW | libc::O_NOCTTY).open(file);
+            let mut handle = opened.map_err(failed)?;
+            if !is_written_to(&handle.metadata().map_err(failed)?) {
+                return Err(Error::failure("it became something else while it was opened; nothing was written").at(file));
+            }
+            return handle.write_all(bytes).map_err(failed);
         }
         if kind.is_symlink() {
             return Err(Error::failure("it is a symbolic link; nothing was written to where it leads")

@@ -84,7 +84,7 @@ pub struct ImageFiles {
     /// Why there may be more of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub doubt: Option<String>,
-    /// The users of its `/etc/passwd`; `Absent` where it has none.
+    /// The users of its `/etc/passwd` from 1000 up who can log in; `Absent` where it has no such file.
     #[serde(default)]
     pub users: Fact<Vec<ImageUser>>,
 }
@@ -124,6 +124,9 @@ pub struct ScanFacts {
     pub time_of_file: bool,
     /// What it found: the severity in lower case, and names such as `CVE-2026-1234`, sorted.
     pub found: BTreeMap<String, Vec<String>>,
+    /// Why it proves nothing where it found nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub doubt: Option<String>,
 }
 
 /// What a scanner looks for.

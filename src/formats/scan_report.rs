@@ -10,6 +10,8 @@ use crate::fact::{ScanFacts, ScanOf};
 
 /// The verifier whose results are read. Notation prints words alone.
 pub const COSIGN: &str = "cosign";
+/// Scanners for vulnerabilities of images that write SARIF, as they call themselves there. A linter can name an image, too.
+const SCANNERS: [&str; 5] = ["Trivy", "Grype", "Snyk Container", "Docker Scout", "Clair V4"];
 /// Names of what a scanner found that are kept, a severity; their number is kept whole.
 const MOST_NAMES: usize = 100_000;
 
@@ -74,8 +76,16 @@ fn trivy(report: Report) -> ScanFacts {
     let mut scan = ScanFacts { scanner: "Trivy".into(), at: seconds(&report.created_at), ..ScanFacts::default() };
     scan.images = [metadata.repo_tags, metadata.repo_digests].concat();
     scan.images.extend([metadata.image_id, report.artifact_name.unwrap_or_default()]);
-    for found in report.results.into_iter().flat_map(|result| result.vulnerabilities) {
-        scan.found.entry(found.severity.to_ascii_lowercase()).or_default().push(found.vulnerability_id);
+    if let Some(kind) = report.artifact_type.filter(|kind| kind != "container_image") {
+        scan.doubt = Some(format!("the report of Trivy is of a {kind}, not of an image"));
+        return scan;
+    }
+    if !report.results.iter().any(TrivyResult::is_of_packages) {
+        let why = "the report of Trivy names no packages: it looked for something else than vulnerabilities, or knows none of what is there";
+        scan.doubt = Some(why.into());
+    }
+    for found in report.results.into_iter().filter_map(|result| result.vulnerabilities).flatten() {
+        scan.found.entry(severity(&found.severity)).or_default().push(found.vulnerability_id);
     }
     scan
 }
@@ -89,9 +99,13 @@ fn grype(report: Report) -> ScanFacts {
     }
     for found in report.matches.unwrap_or_default() {
         let found = found.vulnerability;
-        scan.found.entry(found.severity.to_ascii_lowercase()).or_default().push(found.id);
+        scan.found.entry(severity(&found.severity)).or_default().push(found.id);
     }
     scan
+}
+
+fn severity(word: &str) -> String {
+    if word.is_empty() { "unknown".into() } else { word.to_ascii_lowercase() }
 }
 
 fn sarif(run: Run) -> ScanFacts {
@@ -104,16 +118,36 @@ fn sarif(run: Run) -> ScanFacts {
     let properties = run.properties;
     scan.images = [properties.repo_tags, properties.repo_digests].concat();
     scan.images.extend([properties.image_id, properties.image_name]);
+    if !malware && !SCANNERS.iter().any(|known| known.eq_ignore_ascii_case(&name)) {
+        let known = SCANNERS.join(", ");
+        scan.doubt = Some(format!("{} is none of the scanners for vulnerabilities whose SARIF counts: {known}", scan.scanner));
+        return scan;
+    }
+    if run.invocations.iter().any(|invocation| invocation.execution_successful == Some(false)) {
+        scan.doubt = Some(format!("the run of {} failed, as its report says", scan.scanner));
+    }
     let rules: BTreeMap<&str, &Rule> = driver.rules.iter().map(|rule| (rule.id.as_str(), rule)).collect();
     for result in run.results {
-        let severity = rules.get(result.rule_id.as_str()).and_then(|rule| rule.severity());
-        let severity = severity.unwrap_or_else(|| of_level(&result.level)).to_owned();
-        scan.found.entry(severity).or_default().push(result.rule_id);
+        let rule = result.rule(&driver.rules, &rules);
+        let level = if result.level.is_empty() { rule.map_or("", Rule::level) } else { &result.level };
+        let severity = rule.and_then(Rule::severity).unwrap_or_else(|| of_level(level)).to_owned();
+        let name = [&result.rule_id, &result.rule.id].into_iter().chain(rule.map(|rule| &rule.id)).find(|id| !id.is_empty());
+        scan.found.entry(severity).or_default().push(name.cloned().unwrap_or_default());
     }
     scan
 }
 
-/// SARIF's own levels, where a rule says no more; a level that is left out is a warning.
+impl SarifResult {
+    /// The rule that found it, by its number or its name.
+    fn rule<'r>(&self, rules: &'r [Rule], by_id: &BTreeMap<&str, &'r Rule>) -> Option<&'r Rule> {
+        let index = self.rule_index.or(self.rule.index.filter(|_| self.rule.tool_component.is_none()));
+        let by_index = index.and_then(|index| rules.get(usize::try_from(index).ok()?));
+        let id = if self.rule_id.is_empty() { &self.rule.id } else { &self.rule_id };
+        by_id.get(id.as_str()).copied().or(by_index)
+    }
+}
+
+/// SARIF's own levels, where a rule says no more; a level that neither a result nor its rule says is a warning.
 fn of_level(level: &str) -> &'static str {
     match level {
         "error" => "high",
@@ -124,6 +158,11 @@ fn of_level(level: &str) -> &'static str {
 }
 
 impl Rule {
+    /// Of its results that say none.
+    fn level(&self) -> &str {
+        &self.default_configuration.level
+    }
+
     /// By the number that code hosts read, else by the word that a scanner adds.
     fn severity(&self) -> Option<&'static str> {
         let words = ["critical", "high", "medium", "low"];
@@ -182,6 +221,8 @@ struct Report {
     created_at: String,
     #[serde(rename = "ArtifactName")]
     artifact_name: Option<String>,
+    #[serde(rename = "ArtifactType")]
+    artifact_type: Option<String>,
     #[serde(rename = "Metadata")]
     metadata: Option<Metadata>,
     #[serde(rename = "Results", deserialize_with = "or_default")]
@@ -206,8 +247,17 @@ struct Metadata {
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct TrivyResult {
-    #[serde(rename = "Vulnerabilities", deserialize_with = "or_default")]
-    vulnerabilities: Vec<Vulnerability>,
+    #[serde(rename = "Class", deserialize_with = "or_default")]
+    class: String,
+    #[serde(rename = "Vulnerabilities")]
+    vulnerabilities: Option<Vec<Vulnerability>>,
+}
+
+impl TrivyResult {
+    /// Neither of secrets, configuration nor licences.
+    fn is_of_packages(&self) -> bool {
+        self.vulnerabilities.is_some() || matches!(self.class.as_str(), "os-pkgs" | "lang-pkgs")
+    }
 }
 
 #[derive(Deserialize)]
@@ -290,10 +340,20 @@ struct Driver {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Rule {
     id: String,
     #[serde(default, deserialize_with = "or_default")]
+    default_configuration: Configuration,
+    #[serde(default, deserialize_with = "or_default")]
     properties: RuleProperties,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Configuration {
+    #[serde(deserialize_with = "or_default")]
+    level: String,
 }
 
 #[derive(Deserialize, Default)]
@@ -310,8 +370,21 @@ struct RuleProperties {
 struct SarifResult {
     #[serde(default, deserialize_with = "or_default")]
     rule_id: String,
+    rule_index: Option<i64>,
+    #[serde(default, deserialize_with = "or_default")]
+    rule: RuleReference,
     #[serde(default, deserialize_with = "or_default")]
     level: String,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct RuleReference {
+    #[serde(deserialize_with = "or_default")]
+    id: String,
+    index: Option<i64>,
+    /// Whose rules the index counts, where it is not the driver.
+    tool_component: Option<serde::de::IgnoredAny>,
 }
 
 #[derive(Deserialize, Default)]
@@ -319,6 +392,7 @@ struct SarifResult {
 struct Invocation {
     #[serde(deserialize_with = "or_default")]
     end_time_utc: String,
+    execution_successful: Option<bool>,
 }
 
 #[derive(Deserialize, Default)]
@@ -362,8 +436,66 @@ mod tests {
             at: 1_795_165_200,
             time_of_file: false,
             found: found("high", "CVE-1"),
+            doubt: None,
         };
         assert_eq!(read(report), [expected]);
+    }
+
+    #[test]
+    fn trivy_that_proves_nothing() {
+        const OF: &str = "the report of Trivy is of a filesystem, not of an image";
+        const NONE: &str = "the report of Trivy names no packages: it looked for something else than vulnerabilities, or knows none of what is there";
+        for (kind, results, doubt) in [
+            (json!("container_image"), json!([{"Class": "os-pkgs"}]), None),
+            (json!(null), json!([{"Class": "secret"}, {"Class": "lang-pkgs"}]), None),
+            (json!(null), json!([{"Vulnerabilities": []}]), None),
+            (json!("container_image"), json!([{"Class": "secret"}, {"Class": "config"}]), Some(NONE)),
+            (json!("container_image"), json!([]), Some(NONE)),
+            (json!("container_image"), json!(null), Some(NONE)),
+            (json!("filesystem"), json!([{"Class": "os-pkgs"}]), Some(OF)),
+        ] {
+            let report = json!({"SchemaVersion": 2, "ArtifactName": "web:1", "ArtifactType": kind, "Results": results});
+            let [scan] = read(report.clone()).try_into().unwrap();
+            assert_eq!((scan.doubt.as_deref(), scan.found.len()), (doubt, 0), "{report}");
+        }
+    }
+
+    #[test]
+    fn sarif_that_proves_nothing() {
+        const HADOLINT: &str = "Hadolint is none of the scanners for vulnerabilities whose SARIF counts: Trivy, Grype, Snyk Container, Docker Scout, Clair V4";
+        for (name, successful, doubt) in [
+            ("grype", json!(true), None),
+            ("docker scout", json!(null), None),
+            ("Trivy", json!(false), Some("the run of Trivy failed, as its report says")),
+            ("ClamAV", json!(false), Some("the run of ClamAV failed, as its report says")),
+            ("Hadolint", json!(true), Some(HADOLINT)),
+        ] {
+            let run = json!({"tool": {"driver": {"name": name}}, "results": [],
+                "invocations": [{"executionSuccessful": true}, {"executionSuccessful": successful}]});
+            let [scan] = read(json!({"runs": [run]})).try_into().unwrap();
+            assert_eq!(scan.doubt.as_deref(), doubt, "{name}");
+        }
+    }
+
+    #[test]
+    fn levels_of_rules() {
+        for (result, severity, name) in [
+            (json!({"ruleId": "A"}), "high", "A"),
+            (json!({"ruleId": "A", "level": "note"}), "low", "A"),
+            (json!({"ruleIndex": 0}), "high", "A"),
+            (json!({"rule": {"index": 0}}), "high", "A"),
+            (json!({"rule": {"id": "A"}}), "high", "A"),
+            (json!({"ruleId": "A/1", "ruleIndex": 0}), "high", "A/1"),
+            (json!({"ruleId": "C", "rule": {"index": 0, "toolComponent": {"index": 0}}}), "medium", "C"),
+            (json!({"ruleId": "B"}), "medium", "B"),
+            (json!({"ruleId": "C", "ruleIndex": -1}), "medium", "C"),
+        ] {
+            let rules =
+                json!([{"id": "A", "defaultConfiguration": {"level": "error"}}, {"id": "B", "defaultConfiguration": {}}]);
+            let run = json!({"tool": {"driver": {"name": "Grype", "rules": rules}}, "results": [result]});
+            let [scan] = read(json!({"runs": [run]})).try_into().unwrap();
+            assert_eq!(scan.found, found(severity, name), "{result}");
+        }
     }
 
     #[test]

@@ -6,6 +6,16 @@ const UNITS: [&str; 5] = ["bytes", "KiB", "MiB", "GiB", "TiB"];
 
 /// `512m`, `1.5GiB`: units are powers of 1024 whatever they are called. `None` for what is no size, nothing, or [`UNLIMITED`].
 pub fn parse(text: &str) -> Option<i64> {
+    number(text).filter(|bytes| *bytes < UNLIMITED as f64).map(|bytes| bytes as i64)
+}
+
+/// Whether it is a size, be it beyond every machine: what takes it tells whether it is too large.
+pub fn is_size(text: &str) -> bool {
+    number(text).is_some()
+}
+
+/// The bytes, at least one.
+fn number(text: &str) -> Option<f64> {
     let text = text.trim().to_ascii_lowercase();
     let text = text.strip_suffix("ib").or_else(|| text.strip_suffix('b')).unwrap_or(&text);
     let unit = text.chars().last().and_then(|unit| "kmgtp".find(unit));
@@ -14,8 +24,7 @@ pub fn parse(text: &str) -> Option<i64> {
     let is_number = is_number && digits.chars().all(|digit| digit.is_ascii_digit() || digit == '.');
     let number: f64 = digits.parse().ok().filter(|_| is_number)?;
     let power = unit.map_or(0, |index| i32::try_from(index + 1).unwrap_or(0));
-    let bytes = number * 1024f64.powi(power);
-    (bytes >= 1.0 && bytes < UNLIMITED as f64).then_some(bytes as i64)
+    Some(number * 1024f64.powi(power)).filter(|bytes| *bytes >= 1.0)
 }
 
 /// `512 MiB`; exact where it is a round number of some unit, else to a tenth.
@@ -53,6 +62,7 @@ mod tests {
             ("ü", None),
         ] {
             assert_eq!(parse(text), bytes, "{text}");
+            assert_eq!(is_size(text), bytes.is_some() || text == "9999999p", "{text}");
         }
         for (bytes, text) in [(512, "512 bytes"), (512 << 20, "512 MiB"), (3 << 29, "1.5 GiB"), (1025 << 10, "1 MiB")] {
             assert_eq!(words(bytes), text);

@@ -6,6 +6,8 @@
 
 mod own;
 
+use std::collections::BTreeSet;
+
 pub use own::own_file;
 
 /// Directories of `*.conf` files, the highest first.
@@ -131,6 +133,22 @@ impl Merged {
             }
         }
         Self { assignments, loader }
+    }
+
+    /// Interfaces that assignments name for the parameter of all interfaces at this path; a pattern stands for one that it fits.
+    pub fn interfaces(&self, path: &str) -> BTreeSet<String> {
+        let Some((before, after)) = path.split_once("/conf/all/") else { return BTreeSet::new() };
+        let named = self.assignments.iter().filter_map(|assignment| {
+            let parts: Vec<&str> = assignment.path.split('/').collect();
+            let [net, family, conf, interface, key] = parts.as_slice() else { return None };
+            let fits = |pattern: &str, text: &str| pattern == text || matches(pattern, text);
+            let same = fits(&format!("{net}/{family}"), before) && fits(conf, "conf") && fits(key, after);
+            same.then(|| interface.replace(['*', '?'], "0"))
+        });
+        named
+            .map(|name| if name == "0" { "eth0".into() } else { name })
+            .filter(|name| !["all", "default", "lo"].contains(&name.as_str()))
+            .collect()
     }
 
     /// What the next boot does about a parameter, given as a path.

@@ -18,9 +18,12 @@ use nix::sys::stat::{FileStat, Mode, fstatat};
 use super::fs::{Opening, Root};
 use super::handle::{Access, Handle, kind_of, mode_of};
 use crate::fact::{Fact, FileKind, ImageFiles, ImageUser, SetuidFile};
+use crate::formats::accounts::lets_in;
 
 /// The driver whose layers are read.
 pub const OVERLAY2: &str = "overlay2";
+/// From here on numbers are of people, not of the system.
+pub const FIRST_USER: u32 = 1000;
 /// Directories in each other; each takes a descriptor while those below it are looked at.
 const MOST_LEVELS: usize = 256;
 /// The longest path, in bytes, by which anything can be opened.
@@ -31,7 +34,13 @@ const MOST_ENTRIES: usize = 5_000_000;
 const MOST_SETUID: usize = 250;
 /// In bytes.
 const MOST_PASSWD: usize = 1 << 20;
+/// Users of one image who can log in.
+const MOST_USERS: usize = 250;
+/// Of a user's name and of its shell, in bytes; no program takes longer names.
+const MOST_NAME: usize = 256;
 const PASSWD: &[u8] = b"etc/passwd";
+/// By it a directory shows what lower layers have at another path.
+const REDIRECT: &CStr = c"trusted.overlay.redirect";
 const SETUID_OR_SETGID: u32 = 0o6000;
 /// In bytes: some thousand names a call.
 const BUFFER: usize = 1 << 16;
@@ -76,7 +85,8 @@ enum Passwd {
     Shows,
     /// There is none, whatever is below.
     Gone,
-    Users(Vec<ImageUser>),
+    /// Those from [`FIRST_USER`] up who can log in.
+    Users(Rc<[ImageUser]>),
     Unclear(String),
 }
 
@@ -96,6 +106,8 @@ enum Spot {
     Hidden,
     /// An object, at the path or (not `last`) at a part of it that is no directory.
     Here { dir: Handle, stat: FileStat, last: bool },
+    /// Nothing, and what is below shows something of another path, by the redirect of a directory above it.
+    Moved,
 }
 
 impl Layers {
@@ -119,7 +131,7 @@ impl Layers {
             Ok(view) => {
                 let users = match &view.passwd {
                     Passwd::Shows | Passwd::Gone => Fact::Absent,
-                    Passwd::Users(users) => Fact::Known(users.clone()),
+                    Passwd::Users(users) => Fact::Known(users.to_vec()),
                     Passwd::Unclear(why) => Fact::Unknown(why.clone()),
                 };
                 let setuid = view.setuid.iter().map(|file| SetuidFile { path: shown(&file.path), mode: file.mode });
@@ -164,6 +176,7 @@ impl Layers {
                 match spot(&top, &file.path) {
                     Ok(Spot::Shows) => setuid.push(file.clone()),
                     Ok(Spot::Hidden | Spot::Here { .. }) => {}
+                    Ok(Spot::Moved) => doubt = doubt.or(Some(moved(&file.path))),
                     Err(errno) => doubt = doubt.or(Some(cannot("look for", &file.path, errno))),
                 }
             }
@@ -204,6 +217,10 @@ fn shown(path: &[u8]) -> String {
 
 fn cannot(doing: &str, path: &[u8], errno: Errno) -> String {
     format!("cannot {doing} {} in a layer: {errno}", shown(path))
+}
+
+fn moved(path: &[u8]) -> String {
+    format!("{} is reached by a redirect, which harden does not follow", shown(path))
 }
 
 fn too_many(most: usize) -> String {
@@ -268,7 +285,7 @@ impl Walk {
     /// Looks at the files of a directory, and notes the directories.
     fn enter(&mut self, dir: Handle, path: &[u8]) -> Level {
         // The kernel was told to move a directory of a lower layer without copying it. Docker's own layers have none.
-        match dir.xattr(c"trusted.overlay.redirect") {
+        match dir.xattr(REDIRECT) {
             Ok(None) => {}
             Ok(Some(_)) => self.doubt(|| format!("{} was moved here by a redirect, which harden does not follow", shown(path))),
             Err(errno) => self.doubt(|| cannot("read attributes of", path, errno)),
@@ -355,7 +372,7 @@ fn entries(mut buffer: &[u8]) -> impl Iterator<Item = (u8, &CStr)> {
 /// What a layer has at a path, as overlayfs sees it.
 fn spot(top: &Handle, path: &[u8]) -> nix::Result<Spot> {
     let mut dir = directory(top, ".")?;
-    let mut hides = false;
+    let (mut hides, mut moves) = (false, false);
     let mut parts = path.split(|byte| *byte == b'/').peekable();
     while let Some(part) = parts.next() {
         let last = parts.peek().is_none();
@@ -363,6 +380,7 @@ fn spot(top: &Handle, path: &[u8]) -> nix::Result<Spot> {
         match opened {
             Ok(next) => {
                 hides |= next.xattr(c"trusted.overlay.opaque")?.is_some_and(|value| value == b"y");
+                moves |= next.xattr(REDIRECT)?.is_some();
                 dir = next;
             }
             Err(Errno::ENOENT) => break,
@@ -374,7 +392,11 @@ fn spot(top: &Handle, path: &[u8]) -> nix::Result<Spot> {
             Err(errno) => return Err(errno),
         }
     }
-    Ok(if hides { Spot::Hidden } else { Spot::Shows })
+    Ok(match (moves, hides) {
+        (true, _) => Spot::Moved,
+        (false, true) => Spot::Hidden,
+        (false, false) => Spot::Shows,
+    })
 }
 
 /// What a layer says of users.
@@ -382,6 +404,7 @@ fn passwd(top: &Handle) -> nix::Result<Passwd> {
     let (dir, stat, last) = match spot(top, PASSWD)? {
         Spot::Shows => return Ok(Passwd::Shows),
         Spot::Hidden => return Ok(Passwd::Gone),
+        Spot::Moved => return Ok(Passwd::Unclear(moved(PASSWD))),
         Spot::Here { dir, stat, last } => (dir, stat, last),
     };
     match kind_of(stat.st_mode) {
@@ -398,13 +421,13 @@ fn passwd(top: &Handle) -> nix::Result<Passwd> {
         return Ok(Passwd::Unclear("the content of /etc/passwd is in another layer than its mode".into()));
     }
     Ok(match file.read(MOST_PASSWD, file.stat()?.st_size.unsigned_abs())? {
-        Some(content) => Passwd::Users(users(&content)),
+        Some(content) => users(&content).map_or_else(Passwd::Unclear, Passwd::Users),
         None => Passwd::Unclear(format!("/etc/passwd has more than {MOST_PASSWD} bytes")),
     })
 }
 
-/// The users of a passwd file. A name need not be UTF-8 to log in.
-fn users(passwd: &[u8]) -> Vec<ImageUser> {
+/// The users of a passwd file from [`FIRST_USER`] up who can log in. A name need not be UTF-8 for that.
+fn users(passwd: &[u8]) -> Result<Rc<[ImageUser]>, String> {
     let user = |line: &[u8]| {
         let line = String::from_utf8_lossy(line);
         let fields: Vec<&str> = line.trim_start().trim_end_matches('\r').split(':').collect();
@@ -413,7 +436,14 @@ fn users(passwd: &[u8]) -> Vec<ImageUser> {
         let is_user = !name.is_empty() && !name.starts_with(['#', '+', '-']);
         Some(ImageUser { name: (*name).to_owned(), uid: uid.parse().ok().filter(|_| is_user)?, shell })
     };
-    passwd.split(|byte| *byte == b'\n').filter_map(user).collect()
+    let may_log_in = |user: &ImageUser| user.uid >= FIRST_USER && lets_in(&user.shell);
+    let users = passwd.split(|byte| *byte == b'\n').filter_map(user).filter(may_log_in);
+    let users: Vec<ImageUser> = users.take(MOST_USERS + 1).collect();
+    match users.iter().any(|user| user.name.len() > MOST_NAME || user.shell.len() > MOST_NAME) {
+        true => Err(format!("/etc/passwd has names of more than {MOST_NAME} bytes")),
+        false if users.len() > MOST_USERS => Err(format!("/etc/passwd has more than {MOST_USERS} users who can log in")),
+        false => Ok(users.into()),
+    }
 }
 
 #[cfg(test)]

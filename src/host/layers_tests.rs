@@ -48,6 +48,12 @@ impl Stack {
         self
     }
 
+    fn redirect(&self, layer: &str, path: &str) -> &Self {
+        let path = Self::in_layer(layer, path);
+        self.scratch.dir(&path, 0o755).set_xattr(&path, "trusted.overlay.redirect", b"/hid");
+        self
+    }
+
     fn link(&self, layer: &str, path: &str, target: &str) -> &Self {
         self.scratch.link(&Self::in_layer(layer, path), target, 0);
         self
@@ -140,9 +146,41 @@ fn users_of_the_uppermost_passwd() {
     const BASE: &str =
         "root:x:0:0:root:/root:/bin/sh\n# a comment\n+nis::::::\nbad line\nann:x:1000:1000::/home/ann:/bin/bash\n";
     type Change = for<'s> fn(&'s Stack) -> &'s Stack;
-    let cases: [(&str, Change, Fact<Vec<ImageUser>>); 9] = [
-        ("alone", |stack| stack, Fact::Known(vec![user("root", 0, "/bin/sh"), user("ann", 1000, "/bin/bash")])),
-        ("replaced", |stack| stack.passwd("b", "root:x:0:0"), Fact::Known(vec![user("root", 0, "")])),
+    let moved = || Fact::Unknown("/etc/passwd is reached by a redirect, which harden does not follow".into());
+    fn many(last: u32) -> String {
+        (1_001..=last).map(|uid| format!("u:x:{uid}:0\n")).collect()
+    }
+    let cases: [(&str, Change, Fact<Vec<ImageUser>>); 17] = [
+        ("alone", |stack| stack, Fact::Known(vec![user("ann", 1000, "/bin/bash")])),
+        ("replaced", |stack| stack.passwd("b", "bob:x:1001:0"), Fact::Known(vec![user("bob", 1001, "")])),
+        ("nobody who can log in", |stack| stack.passwd("b", "a::999\nb::1000::::/bin/false"), Fact::Known(Vec::new())),
+        ("/etc redirected", |stack| stack.redirect("b", "/etc"), moved()),
+        ("/etc redirected and anew", |stack| stack.redirect("b", "/etc").opaque("b", "/etc"), moved()),
+        (
+            "/etc redirected, with its own",
+            |stack| stack.redirect("b", "/etc").passwd("b", "bob:x:1001:0"),
+            Fact::Known(vec![user("bob", 1001, "")]),
+        ),
+        (
+            "too many",
+            |stack| stack.passwd("b", many(1_251)),
+            Fact::Unknown("/etc/passwd has more than 250 users who can log in".into()),
+        ),
+        (
+            "a long name",
+            |stack| stack.passwd("b", format!("{}:x:1001:0", "x".repeat(257))),
+            Fact::Unknown("/etc/passwd has names of more than 256 bytes".into()),
+        ),
+        (
+            "very many of the system",
+            |stack| stack.passwd("b", format!("{}bob::1001\n", "a::0\n".repeat(200_000))),
+            Fact::Known(vec![user("bob", 1001, "")]),
+        ),
+        (
+            "as many as are kept",
+            |stack| stack.passwd("b", many(1_250)),
+            Fact::Known((1_001..=1_250).map(|uid| user("u", uid, "")).collect()),
+        ),
         ("deleted", |stack| stack.whiteout("b", "/etc/passwd"), Fact::Absent),
         ("/etc deleted", |stack| stack.whiteout("b", "/etc"), Fact::Absent),
         ("/etc anew", |stack| stack.opaque("b", "/etc"), Fact::Absent),
@@ -250,6 +288,9 @@ fn what_is_beyond_a_limit_is_said() {
     stack.file("b", "/new/su", 0o755);
     stack.scratch.set_xattr(&Stack::in_layer("b", "/new"), "trusted.overlay.redirect", b"/old");
     assert_eq!(stack.files().doubt.as_deref(), Some("/new was moved here by a redirect, which harden does not follow"));
+    // What is not there any more is not found.
+    stack.file("a", "/new/gone", 0o4755);
+    assert!(stack.files().setuid.is_empty());
 }
 
 /// Two images on the same base.

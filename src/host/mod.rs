@@ -176,7 +176,7 @@ impl Host {
         };
         let engine = endpoint.map(|endpoint| Engine::new(endpoint, docker::TIMEOUT));
         let pidfile = Path::new(pidfile.unwrap_or(process::PIDFILE));
-        process::dockerd(&process::Hints { pidfile, engine: engine.as_ref(), given: self.endpoint_is_given() })
+        process::dockerd(&process::Hints { pidfile, engine: engine.as_ref() })
     }
 
     /// From now on dockerd is asked at the first of its own sockets that exists, unless the user gave another place.
@@ -219,14 +219,21 @@ impl Host {
     }
 
     /// An engine on the network, unless it is this machine's own: the process that takes connections to it is a dockerd
-    /// here. A tunnel or a forwarded port at an address of this machine leads to another one's.
+    /// here. A tunnel or a forwarded port at an address of this machine leads to another one's, and so may a Unix socket that a
+    /// program of another kind serves (`ssh -L /run/there.sock:/run/docker.sock`).
     ///
     /// # Errors
     /// When nobody answers there, or who answers does not prove who it is.
     pub fn remote(&self) -> Result<Option<RemoteFacts>> {
-        let Some(Api::Given(endpoint @ Endpoint::Tcp(_))) = &self.api else { return Ok(None) };
+        let Some(Api::Given(endpoint)) = &self.api else { return Ok(None) };
         let look = || {
             let engine = Engine::new(endpoint.clone(), docker::TIMEOUT);
+            if let Endpoint::Unix(_) = endpoint {
+                let Fact::Known(Some(pid)) = engine.peer_pid(docker::TIMEOUT) else { return Ok(None) };
+                let behind = |program| RemotePlace::Behind(format!("{program} (process {pid})"));
+                let place = process::forwarder(pid).map(behind);
+                return Ok(place.map(|place| RemoteFacts { url: endpoint.to_string(), place }));
+            }
             let place = match engine.taken_by()? {
                 Fact::Absent => RemotePlace::Elsewhere,
                 Fact::Unknown(why) => RemotePlace::Untold(why),

@@ -35,8 +35,6 @@ pub struct Hints<'a> {
     ///
     /// `None` when systemd listens (socket activation): a connection would start Docker.
     pub engine: Option<&'a Engine>,
-    /// Whether the user named that socket: then whoever serves it is meant.
-    pub given: bool,
 }
 
 /// Finds the dockerd of this host: the one that listens on the socket, else the one of the pid file, else the only one
@@ -52,6 +50,14 @@ pub fn as_dockerd(pid: i32) -> Fact<ProcessFact> {
         Verdict::Foreign | Verdict::Other => Fact::Absent,
         Verdict::Hidden(why) => Fact::Unknown(why),
     }
+}
+
+/// The program of a process that serves an engine's socket without being one: a tunnel (`ssh -L /run/there.sock:…`) or a proxy, and
+/// nobody knows to which machine. systemd holds sockets for those that it starts.
+pub fn forwarder(pid: i32) -> Option<String> {
+    let exe = Proc::new(Path::new("/proc")).link(&format!("{pid}/exe")).ok()?;
+    let program = exe.file_name()?.to_str()?;
+    (pid != 1 && !is_dockerd(program) && !ENGINES.iter().any(|name| program.starts_with(name))).then(|| program.to_owned())
 }
 
 /// Reads a process. `Absent` when there is none of that number.
@@ -155,14 +161,7 @@ impl Proc {
                     ));
                 }
                 Verdict::Hidden(why) => hidden = Some(why),
-                Verdict::Other => {
-                    if let Some(program) = self.forwarder(pid).filter(|_| hints.given) {
-                        return Fact::Unknown(format!(
-                            "the daemon's socket is served by {program} (process {pid}), which is no dockerd: run harden where \
-                             the engine runs"
-                        ));
-                    }
-                }
+                Verdict::Other => {}
             }
         }
         match pid_in(hints.pidfile).map(|pid| self.judge(pid)) {
@@ -174,14 +173,6 @@ impl Proc {
             Some(why) => Fact::Unknown(why),
             None => self.scan(hints.pidfile),
         }
-    }
-
-    /// The program of a process that serves an engine's socket without being one: a tunnel (`ssh -L /run/there.sock:…`) or a proxy,
-    /// and nobody knows to which machine. systemd holds sockets for those that it starts.
-    fn forwarder(&self, pid: i32) -> Option<String> {
-        let exe = self.link(&format!("{pid}/exe")).ok()?;
-        let program = exe.file_name()?.to_str()?;
-        (pid != 1 && !ENGINES.iter().any(|name| program.starts_with(name))).then(|| program.to_owned())
     }
 
     /// The only dockerd among all processes.

@@ -69,7 +69,10 @@ fn manager(context: &Context) -> Result<bool, String> {
 
 /// What to write, ready to be copied.
 fn how(control: &Control, want: &AttestWant, today: Date, again: &str) -> String {
-    let name = want.given.unset().map_or_else(|| format!("attest.{}", control.id.replace('-', "_")), str::to_owned);
+    // One that was given has no name any more; the row has.
+    let row = Catalogue::builtin().control(&control.id);
+    let of_row = row.and_then(|row| if let Want::Attest(want) = &row.want { want.given.unset() } else { None });
+    let name = want.given.unset().or(of_row).map_or_else(|| format!("attest.{}", control.id.replace('-', "_")), str::to_owned);
     let name = name.strip_prefix("attest.").unwrap_or(&name).to_owned();
     let all =
         want.or_all.as_ref().map(|area| format!(", or enable every {area} control and have them all hold")).unwrap_or_default();

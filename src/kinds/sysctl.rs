@@ -181,13 +181,22 @@ fn judge_parameter<'c>(
     let at_boot = boot.at_boot(&path);
     let parameter = Parameter { key, name, path, boot, running, at_boot };
     let strays = parameter.strays(context.facts);
+    let at_boot = parameter.stray_at_boot(context.facts);
     let outcome = match (parameter.outcome(&strays), &context.facts.machine.interfaces) {
+        _ if at_boot.is_some() => {
+            Outcome::Manual(at_boot.as_ref().map(|(line, _)| format!("{line}; change it there")).unwrap_or_default())
+        }
         // Without the interfaces' own values half of it is out of sight.
         (Outcome::Compliant { .. }, Fact::Unknown(why)) if key.interfaces && running.is_some() => Outcome::Unknown(why.clone()),
         (outcome, _) => outcome,
     };
-    let mut verdict = verdict(control, name, outcome, parameter.observed(&strays), key.expect.to_string());
+    let mut observed = parameter.observed(&strays);
+    if let Some((_, later)) = &at_boot {
+        observed = format!("{observed}; {later}");
+    }
+    let mut verdict = verdict(control, name, outcome, observed, key.expect.to_string());
     verdict.evidence = parameter.evidence(&strays);
+    verdict.evidence.extend(at_boot.map(|(line, _)| line));
     verdict
 }
 
@@ -224,6 +233,26 @@ impl Parameter<'_> {
             (!self.holds(value)).then(|| (path, value.clone()))
         });
         own.collect()
+    }
+
+    /// The line of sysctl.d that gives an interface a wrong value at the next boot, with that value, if one does.
+    fn stray_at_boot(&self, facts: &Facts) -> Option<(String, String)> {
+        if !self.key.interfaces {
+            return None;
+        }
+        let merged = self.boot.read_by(self.boot.loader);
+        let mut interfaces = merged.interfaces(&self.path);
+        interfaces.extend(facts.machine.interfaces.known().into_iter().flatten().cloned());
+        interfaces.iter().find_map(|interface| {
+            let path = of_interface(self.name, interface)?;
+            match merged.at_boot(&path) {
+                AtBoot::Set(value, origin) if !self.holds(&value) => Some((
+                    format!("{origin} sets {} to {value}", key_of(&path)),
+                    format!("after the next boot {value} on {interface}"),
+                )),
+                _ => None,
+            }
+        })
     }
 
     fn outcome(&self, strays: &[(String, String)]) -> Outcome {

@@ -59,13 +59,25 @@ pub struct View {
     pub part: Part,
     /// The options of this run (`-b essential`), to be repeated in the command suggested at the end; `None`: suggest none.
     pub options: Option<String>,
+    /// Those of them that say which host it is, and where its transactions lie.
+    pub place: String,
 }
 
 impl Default for View {
     /// Without colours, 80 columns, ASCII, no suggestion.
     fn default() -> Self {
         let (color, utf8, verbose, quiet) = (false, false, false, false);
-        Self { color, width: USUAL_WIDTH, utf8, verbose, quiet, tense: Tense::Would, part: Part::All, options: None }
+        Self {
+            color,
+            width: USUAL_WIDTH,
+            utf8,
+            verbose,
+            quiet,
+            tense: Tense::Would,
+            part: Part::All,
+            options: None,
+            place: String::new(),
+        }
     }
 }
 
@@ -267,19 +279,19 @@ fn in_the_tree(root: &str, outcome: &RunOutcome) -> Option<String> {
 /// The next command to type, and what it does.
 fn next(report: &Report, view: &View) -> Option<(String, &'static str)> {
     let options = view.options.as_deref()?;
+    let command = |words: &[&str]| words.iter().filter(|word| !word.is_empty()).copied().collect::<Vec<_>>().join(" ");
     let worst = |status| findings::worst_first(&report.findings).into_iter().find(|finding| finding.status == status);
     match (&report.outcome, view.tense) {
         (Some(outcome), _) if outcome.failed && outcome.changed => {
-            Some(("harden recover".into(), "puts back what could not be put back now"))
+            Some((command(&["harden recover", &view.place]), "puts back what could not be put back now"))
         }
         (Some(outcome), _) if outcome.failed => None,
         (Some(RunOutcome { changed: true, transaction: Some(id), .. }), Tense::Did) => {
-            Some((format!("harden rollback {id}"), "puts the originals back"))
+            Some((command(&["harden rollback", id, &view.place]), "puts the originals back"))
         }
         (_, Tense::Did) => None,
         (_, Tense::Would) if !report.changes.is_empty() || !report.activations.is_empty() => {
-            let command: Vec<_> = ["harden apply", options, "--yes"].into_iter().filter(|part| !part.is_empty()).collect();
-            Some((command.join(" "), "makes these changes"))
+            Some((command(&["harden apply", options, "--yes"]), "makes these changes"))
         }
         (_, Tense::Would) => {
             let finding = worst(Status::Drift).or_else(|| worst(Status::Unknown))?;

@@ -105,6 +105,19 @@ fn login(name: &str, uid: u32, shell: &str, password: Password) -> Login {
 }
 
 pub const BREAKS: &[Break] = &[
+    // What an interface is given counts, whatever `all` says.
+    Break {
+        control: "host-sysctl-icmp-redirects",
+        how: "an interface",
+        breaks: |tree| tree.write("/etc/sysctl.d/10-net.conf", "net.ipv6.conf.*.accept_redirects = 1\n"),
+        findings: &[manual(
+            "net.ipv6.conf.all.accept_redirects",
+            "after the next boot 0; after the next boot 1 on eth0",
+            "0",
+            "/etc/sysctl.d/10-net.conf:1 sets net.ipv6.conf.eth0.accept_redirects to 1; change it there",
+        )],
+        also: &[],
+    },
     Break {
         control: "host-sysctl-icmp-redirects",
         how: "set by no file",

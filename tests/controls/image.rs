@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use harden::assess::{self, Assessment, Limits};
 use harden::baseline::Baseline;
-use harden::baseline::control::Risk;
+use harden::baseline::control::{Risk, Want};
 use harden::fact::{
     Content, Fact, Facts, FileFact, FileKind, ImageFacts, ImageFiles, ImageStep, ImageUse, ImageUser, ScanFacts, ScanOf,
     SetuidFile,
@@ -332,6 +332,35 @@ pub const CASES: &[Case] = &[
             NO_FLAWS,
             "build it anew on a newer base with newer packages, and scan it again",
         )],
+    },
+    Case {
+        control: "image-vuln-scanned",
+        how: "a run that failed",
+        change: |facts| trivy(facts).doubt = Some("the run of Trivy failed, as its report says".into()),
+        findings: &[unknown(WEB, "the run of Trivy failed, as its report says")],
+    },
+    Case {
+        control: "image-vuln-scanned",
+        how: "a run that failed, after it had found something",
+        change: |facts| {
+            trivy(facts).doubt = Some("the run of Trivy failed, as its report says".into());
+            trivy(facts).found.insert("high".into(), vec!["CVE-1".into()]);
+        },
+        findings: &[manual(
+            WEB,
+            "Trivy found 1 high: CVE-1",
+            NO_FLAWS,
+            "build it anew on a newer base with newer packages, and scan it again",
+        )],
+    },
+    Case {
+        control: "image-vuln-scanned",
+        how: "a run that failed, long ago",
+        change: |facts| {
+            trivy(facts).doubt = Some("the run of Trivy failed, as its report says".into());
+            trivy(facts).at -= 86_400 * 90;
+        },
+        findings: &[manual(WEB, "no report of this image", NO_FLAWS, SCAN)],
     },
     Case {
         control: "image-vuln-scanned",
@@ -890,6 +919,39 @@ fn what_the_policy_does_not_say() {
         let findings: Vec<_> = assessment.findings.iter().filter(|finding| finding.control == control).collect();
         let [finding] = findings.as_slice() else { panic!("{findings:?}") };
         assert_eq!((finding.target.as_str(), finding.fix.reason.as_deref()), ("images", Some(expected)), "{control}");
+    }
+}
+
+/// Without a threshold every finding counts, whatever a scanner calls its severity; a run that failed takes nothing from one that didn't.
+#[test]
+fn scans_without_a_threshold() {
+    for (severity, fails) in [("unknown", true), ("negligible", true), ("low", true), ("none of it", false)] {
+        let mut facts = host();
+        let mut failed = trivy(&mut facts).clone();
+        failed.doubt = Some("the run of Trivy failed, as its report says".into());
+        failed.at += 60;
+        trivy(&mut facts).found = match fails {
+            true => [(severity.to_owned(), vec!["CVE-1".to_owned()])].into(),
+            false => [].into(),
+        };
+        failed.found.clear();
+        match facts.scans.get_mut("/var/scans/trivy.json") {
+            Some(Fact::Known(scans)) => scans.push(failed),
+            other => panic!("{other:?}"),
+        }
+        let mut baseline = harden::baseline::load(BASELINE, &[r#"scan_reports=["/var/scans/*.json"]"#.into()]).unwrap();
+        baseline.controls.retain(|one| one.id == "image-vuln-scanned");
+        for control in &mut baseline.controls {
+            let Want::Image(want) = &mut control.want else { panic!() };
+            want.scan_severity = None;
+        }
+        let limits = Limits { max_risk: Risk::Disruptive, wanted: &|_, _| true };
+        let assessment = assess::assess(&baseline, &facts, &limits).unwrap();
+        let [finding] = assessment.findings.as_slice() else { panic!("{:?}", assessment.findings) };
+        let observed =
+            if fails { format!("Trivy found 1 {severity}: CVE-1") } else { "Trivy found nothing of these 2 days ago".into() };
+        assert_eq!(finding.observed, observed, "{finding:?}");
+        assert_eq!(finding.status == Status::Compliant, !fails, "{finding:?}");
     }
 }
 

@@ -5,7 +5,7 @@ use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::Request;
@@ -21,10 +21,13 @@ use crate::render::progress;
 const CONNECTIONS: usize = 16;
 /// How long dockerd may take for each request beyond the first, on top of the client's own patience.
 const EACH: Duration = Duration::from_millis(250);
+/// The longest that all of them may take, however many an engine lists.
+const ALL: Duration = Duration::from_secs(300);
 
 impl Engine {
     /// What `read` makes of the answers to all of these, in their order, over at most [`CONNECTIONS`] connections. Each answer is read
-    /// as it comes and then dropped: all of them at once may be large. `doing` is what a person who waits is told.
+    /// as it comes and then dropped: all of them at once may be large. `doing` is what a person who waits is told. One that does not
+    /// come in time is missing alone.
     pub(super) fn each<T>(
         &self,
         doing: &str,
@@ -32,7 +35,9 @@ impl Engine {
         read: impl Fn(usize, Result<Reply, Miss>) -> T,
     ) -> Result<Vec<T>, Miss> {
         let count = targets.len();
-        let timeout = self.timeout + EACH * u32::try_from(count).unwrap_or(u32::MAX);
+        let patience =
+            (self.timeout + EACH.saturating_mul(u32::try_from(count).unwrap_or(u32::MAX))).min(ALL.max(self.timeout));
+        let end = Instant::now() + patience;
         let (next, done) = (Cell::new(0), Cell::new(0));
         let results: RefCell<Vec<Option<T>>> = RefCell::new(targets.iter().map(|_| None).collect());
         progress::count(doing, 0, count);
@@ -41,13 +46,16 @@ impl Engine {
             loop {
                 let index = next.replace(next.get() + 1);
                 let Some(target) = targets.get(index) else { return };
-                let result = read(index, self.get_over(&mut connection, target).await);
+                let left = self.timeout.min(end.saturating_duration_since(Instant::now()));
+                let reply = tokio::time::timeout(left, self.get_over(&mut connection, target)).await;
+                let late = |_| Err(self.failed(&format!("GET {target}: no answer within {:?}", self.timeout)));
+                let result = read(index, reply.unwrap_or_else(late));
                 results.borrow_mut()[index] = Some(result);
                 done.set(done.get() + 1);
                 progress::count(doing, done.get(), count);
             }
         };
-        self.within(timeout, async {
+        self.within(patience + self.timeout, async {
             all_of((0..CONNECTIONS.min(count)).map(|_| worker())).await;
             Ok(())
         })?;

@@ -47,12 +47,8 @@ impl Machine {
     }
 
     fn find(&self, engine: Option<&Engine>) -> Fact<ProcessFact> {
-        self.find_at(engine, false)
-    }
-
-    fn find_at(&self, engine: Option<&Engine>, given: bool) -> Fact<ProcessFact> {
         let pidfile = self.0.path().join("docker.pid");
-        Proc::new(self.0.path()).dockerd(&Hints { pidfile: &pidfile, engine, given })
+        Proc::new(self.0.path()).dockerd(&Hints { pidfile: &pidfile, engine })
     }
 
     /// The pid that was found, or what kept it from being found with this folder's path cut out.
@@ -183,10 +179,6 @@ fn the_socket_decides_before_the_pidfile() {
     assert_eq!(machine.found(None), "40", "not connected to");
     machine.link(our_pid(), "exe", "/usr/bin/socat");
     assert_eq!(machine.found(Some(&engine)), "40", "a proxy in front of the daemon");
-    let Fact::Unknown(why) = machine.find_at(Some(&engine), true) else { panic!("a tunnel may lead anywhere") };
-    assert!(why.contains(&format!("served by socat (process {}), which is no dockerd", our_pid())), "{why}");
-    machine.link(our_pid(), "exe", "/usr/lib/systemd/systemd");
-    assert!(matches!(machine.find_at(Some(&engine), true), Fact::Known(process) if process.pid == 40), "it holds the socket");
 }
 
 /// What the API will say is of a daemon whose process is not this host's: its flags are not known.

@@ -7,12 +7,10 @@ use super::made;
 use crate::baseline::control::{ImageRule, ImageWant};
 use crate::fact::{Fact, Facts, ImageFacts, ImageFiles, Layout};
 use crate::formats::accounts::lets_in;
-use crate::host::layers::OVERLAY2;
+use crate::host::layers::{FIRST_USER, OVERLAY2};
 
 /// How many files or users of one image are named.
 const MOST: usize = 5;
-/// From here on numbers are of people, not of the system.
-const FIRST_USER: u32 = 1000;
 /// In characters.
 const LONGEST: usize = 120;
 const CONTAINER: &str = "c=$(docker create IMAGE x) && docker export $c";

@@ -38,13 +38,11 @@ fn desired(want: &ImageWant) -> String {
     }
 }
 
-/// What was reported of one image: the newest of each program, and why there may be more.
-fn reported<'f>(
-    want: &ImageWant,
-    of: ScanOf,
-    image: &ImageFacts,
-    facts: &'f Facts,
-) -> (BTreeMap<&'f str, &'f ScanFacts>, Option<String>) {
+/// The newest report of each program, those that prove something apart from those that don't.
+type Newest<'f> = BTreeMap<(&'f str, bool), &'f ScanFacts>;
+
+/// What was reported of one image, and why there may be more.
+fn reported<'f>(want: &ImageWant, of: ScanOf, image: &ImageFacts, facts: &'f Facts) -> (Newest<'f>, Option<String>) {
     let mut scans = BTreeMap::new();
     let mut doubt = None;
     for pattern in &want.reports {
@@ -118,7 +116,7 @@ pub(super) fn judge(want: &ImageWant, image: &ImageFacts, facts: &Facts) -> Stan
         return Standing::unknown(format!("the report of {} is dated in the future", scan.scanner));
     }
     // What a recent one found counts, whatever others did not find.
-    let recent: Vec<&&ScanFacts> = scans.values().filter(|scan| age(scan) <= limit).collect();
+    let recent: Vec<&ScanFacts> = scans.values().copied().filter(|scan| age(scan) <= limit).collect();
     let scan_again = if of == ScanOf::Malware { SCAN_MALWARE } else { SCAN };
     if let Some(found) = recent.iter().find_map(|scan| serious(want, scan)) {
         let fix = match of {
@@ -127,14 +125,17 @@ pub(super) fn judge(want: &ImageWant, image: &ImageFacts, facts: &Facts) -> Stan
         };
         return Standing::drift(found, desired, fix);
     }
-    if let Some(scan) = recent.first() {
+    let (sound, doubtful): (Vec<&ScanFacts>, _) = recent.into_iter().partition(|scan| scan.doubt.is_none());
+    if let Some(scan) = sound.first() {
         let observed = format!("{} found nothing of these {} days ago", scan.scanner, age(scan).max(0));
         return match scan.time_of_file {
             true => Standing::noted(observed, desired, "the report does not say when it was made; its file does"),
             false => Standing::good(observed, desired),
         };
     }
-    match (scans.values().max_by_key(|scan| scan.at), doubt) {
+    let doubt = doubt.or_else(|| doubtful.iter().find_map(|scan| scan.doubt.clone()));
+    let sound = scans.values().filter(|scan| scan.doubt.is_none());
+    match (sound.max_by_key(|scan| scan.at), doubt) {
         (_, Some(why)) => Standing::unknown(why),
         (Some(scan), None) => {
             Standing::drift(format!("scanned by {} {} days ago", scan.scanner, age(scan)), desired, scan_again)
@@ -143,10 +144,9 @@ pub(super) fn judge(want: &ImageWant, image: &ImageFacts, facts: &Facts) -> Stan
     }
 }
 
-/// The newest scan of each scanner.
-fn newest<'f>(found: &'f [ScanFacts], of: ScanOf, image: &ImageFacts, scans: &mut BTreeMap<&'f str, &'f ScanFacts>) {
+fn newest<'f>(found: &'f [ScanFacts], of: ScanOf, image: &ImageFacts, scans: &mut Newest<'f>) {
     for scan in found.iter().filter(|scan| scan.of == of && speaks_of(scan, image)) {
-        let kept = scans.entry(&scan.scanner).or_insert(scan);
+        let kept = scans.entry((&scan.scanner, scan.doubt.is_none())).or_insert(scan);
         if scan.at > kept.at {
             *kept = scan;
         }
@@ -173,17 +173,22 @@ fn serious(want: &ImageWant, scan: &ScanFacts) -> Option<String> {
         let names: Vec<String> = scan.found.values().flatten().cloned().collect();
         return (!names.is_empty()).then(|| format!("{} found {}", scan.scanner, some_of(&names, 3, ", ")));
     }
-    let least = given(&want.scan_severity).copied().unwrap_or(ScanSeverity::Low);
     let all = [ScanSeverity::Critical, ScanSeverity::High, ScanSeverity::Medium, ScanSeverity::Low];
-    let counted: Vec<(ScanSeverity, &Vec<String>)> = all
+    let least = given(&want.scan_severity).copied();
+    let mut severities: Vec<&str> =
+        all.into_iter().filter(|severity| least.is_none_or(|least| *severity >= least)).map(word).collect();
+    if least.is_none() {
+        // Such as "unknown" and "negligible".
+        severities.extend(scan.found.keys().map(String::as_str).filter(|other| all.iter().all(|one| word(*one) != *other)));
+    }
+    let counted: Vec<(&str, &Vec<String>)> = severities
         .into_iter()
-        .filter(|severity| *severity >= least)
-        .filter_map(|severity| Some((severity, scan.found.get(word(severity)).filter(|names| !names.is_empty())?)))
+        .filter_map(|severity| Some((severity, scan.found.get(severity).filter(|names| !names.is_empty())?)))
         .collect();
     if counted.is_empty() {
         return None;
     }
-    let counts: Vec<String> = counted.iter().map(|(severity, names)| format!("{} {}", names.len(), word(*severity))).collect();
+    let counts: Vec<String> = counted.iter().map(|(severity, names)| format!("{} {severity}", names.len())).collect();
     let names: Vec<String> = counted.iter().flat_map(|(_, names)| names.iter().cloned()).collect();
     Some(format!("{} found {}: {}", scan.scanner, counts.join(", "), some_of(&names, 3, ", ")))
 }
