@@ -41,7 +41,7 @@ impl Config {
     /// Reads a file and what it includes.
     ///
     /// # Errors
-    /// When one of the files can't be read: it may say anything.
+    /// When one of the files can't be read, or has a quote that is not closed: it may say anything.
     pub fn read(path: &str, read: &mut Read, glob: &mut Glob) -> Result<Self, String> {
         let mut config = Self::default();
         config.file(path, None, 0, read, glob)?;
@@ -56,7 +56,8 @@ impl Config {
         // A Match ends with its file.
         let mut condition = outer.map(str::to_owned);
         for (index, line) in text.lines().enumerate() {
-            let Some((keyword, arguments)) = words(line) else { continue };
+            let words = words(line).map_err(|why| format!("{path}:{}: {why}", index + 1))?;
+            let Some((keyword, arguments)) = words else { continue };
             match keyword.as_str() {
                 "match" if arguments.first().is_some_and(|word| word.eq_ignore_ascii_case("all")) => {
                     condition = outer.map(str::to_owned);
@@ -94,26 +95,66 @@ impl Config {
     }
 }
 
-/// Keyword in lower case, and arguments; `None` for comments and blanks. The first argument may follow an `=`.
-fn words(line: &str) -> Option<(String, Vec<String>)> {
+/// What sshd takes for blank between a keyword and its arguments.
+const BLANK: [char; 4] = [' ', '\t', '\r', '\n'];
+
+/// Keyword in lower case, and arguments; `None` for comments and blanks. The error says which quote is open.
+fn words(line: &str) -> Result<Option<(String, Vec<String>)>, String> {
     let line = line.trim();
-    if line.is_empty() || line.starts_with('#') {
-        return None;
+    if line.starts_with('#') {
+        return Ok(None);
     }
-    let end = line.find([' ', '\t', '=']).unwrap_or(line.len());
-    let (keyword, rest) = line.split_at(end);
-    let rest = rest.trim_start();
-    let mut rest = rest.strip_prefix('=').unwrap_or(rest).trim_start();
-    let mut arguments = Vec::new();
-    while !rest.is_empty() && !rest.starts_with('#') {
-        let (word, after) = match rest.strip_prefix('"') {
-            Some(quoted) => quoted.split_once('"').unwrap_or((quoted, "")),
-            None => rest.split_at(rest.find([' ', '\t']).unwrap_or(rest.len())),
-        };
-        arguments.push(word.to_owned());
-        rest = after.trim_start();
+    let (mut keyword, mut rest) = delimited(line)?;
+    if keyword.is_empty() {
+        (keyword, rest) = delimited(rest)?;
     }
-    Some((keyword.to_ascii_lowercase(), arguments))
+    if keyword.is_empty() || keyword.starts_with('#') {
+        return Ok(None);
+    }
+    Ok(Some((keyword.to_ascii_lowercase(), arguments(rest)?)))
+}
+
+/// The first word, which may be in double quotes, and what follows it and an `=`.
+fn delimited(text: &str) -> Result<(String, &str), String> {
+    let delimiter = |char: char| BLANK.contains(&char) || char == '"' || char == '=';
+    let (word, tail) = text.split_at(text.find(delimiter).unwrap_or(text.len()));
+    if let Some(quoted) = tail.strip_prefix('"') {
+        let (more, rest) = quoted.split_once('"').ok_or_else(|| open('"'))?;
+        return Ok((format!("{word}{more}"), rest.trim_start_matches(BLANK)));
+    }
+    let rest = tail.trim_start_matches(BLANK);
+    Ok((word.to_owned(), rest.strip_prefix('=').unwrap_or(rest).trim_start_matches(BLANK)))
+}
+
+/// Splits arguments as sshd does: quotes of both kinds anywhere in a word; a backslash before a quote, a backslash or, outside
+/// quotes, a space makes it a plain character; a `#` where a word could begin ends the line.
+fn arguments(text: &str) -> Result<Vec<String>, String> {
+    let mut all = Vec::new();
+    let mut word: Option<String> = None;
+    let mut quote = None;
+    let mut chars = text.chars().peekable();
+    while let Some(char) = chars.next() {
+        match (char, quote) {
+            (' ' | '\t', None) => all.extend(word.take()),
+            ('#', None) if word.is_none() => break,
+            ('\\', _) => {
+                let escaped = chars.next_if(|&next| ['\'', '"', '\\'].contains(&next) || (next == ' ' && quote.is_none()));
+                word.get_or_insert_default().push(escaped.unwrap_or(char));
+            }
+            ('\'' | '"', None) => {
+                quote = Some(char);
+                word.get_or_insert_default();
+            }
+            (char, Some(open)) if char == open => quote = None,
+            (char, _) => word.get_or_insert_default().push(char),
+        }
+    }
+    all.extend(word);
+    quote.map_or(Ok(all), |quote| Err(open(quote)))
+}
+
+fn open(quote: char) -> String {
+    format!("a quote ({quote}) is not closed; sshd can't read the line")
 }
 
 #[cfg(test)]
@@ -155,6 +196,17 @@ mod tests {
             (vec![(MAIN, "# PasswordAuthentication no\n")], vec![]),
             (vec![(MAIN, "PasswordAuthentication no\npasswordauthentication yes\n")], vec!["no at sshd_config:1"]),
             (vec![(MAIN, "PASSWORDAUTHENTICATION = \"no\" # x\n")], vec!["no at sshd_config:1"]),
+            (vec![(MAIN, "\"PasswordAuthentication\" 'yes' # x\n")], vec!["yes at sshd_config:1"]),
+            (vec![(MAIN, "  Password\"Authentication\"\"yes\"\n")], vec!["yes at sshd_config:1"]),
+            (vec![(MAIN, "=PasswordAuthentication y'e's\n# it's\n\"#x\" y\n")], vec!["yes at sshd_config:1"]),
+            (vec![(MAIN, "PasswordAuthentication a\\ b 'c d'#e \\\"f \\g\n")], vec!["a b c d#e \"f \\g at sshd_config:1"]),
+            (
+                vec![
+                    (MAIN, "Include '/etc/ssh/sshd_config.d/*.conf'\n"),
+                    (MORE, "\"Match\" all\nPasswordAuthentication=yes\n"),
+                ],
+                vec!["yes at sshd_config.d/50-more.conf:2"],
+            ),
             (
                 vec![
                     (MAIN, "Include /etc/ssh/sshd_config.d/*.conf\nPasswordAuthentication no\n"),
@@ -199,13 +251,18 @@ mod tests {
         assert_eq!(read(&files).unwrap_err(), "/etc/ssh/x: EACCES");
         let circle = [("/etc/ssh/sshd_config", "Include sshd_config\n")];
         assert_eq!(read(&circle).unwrap_err(), "/etc/ssh/sshd_config: more than 16 files include each other");
+        for (line, quote) in [("\"PermitRootLogin no", '"'), ("PermitRootLogin 'no", '\''), ("PermitRootLogin \"no'", '"')] {
+            let expected = format!("/etc/ssh/sshd_config:2: a quote ({quote}) is not closed; sshd can't read the line");
+            assert_eq!(read(&[("/etc/ssh/sshd_config", &format!("\n{line}\n"))]).unwrap_err(), expected);
+        }
     }
 
     proptest! {
         #[test]
         fn any_text_is_read(text in "([A-Za-z]{0,8}[ =\"#]{0,3}[a-z/*]{0,6}\n?){0,8}") {
             prop_assume!(!text.to_lowercase().contains("include"));
-            prop_assert!(read(&[("/etc/ssh/sshd_config", &text)]).is_ok());
+            let open = |why: String| why.ends_with("is not closed; sshd can't read the line");
+            prop_assert!(read(&[("/etc/ssh/sshd_config", &text)]).map_or_else(open, |_| true));
         }
     }
 }

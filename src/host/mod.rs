@@ -145,7 +145,8 @@ impl Host {
             (Fact::Unknown(why), _) | (Fact::Known(_), Fact::Unknown(why)) => Fact::Unknown(why),
             (Fact::Absent, _) => Fact::Absent,
             (Fact::Known(passwd), shadow) => {
-                Fact::Known(formats::accounts::logins(&passwd, shadow.known().map(Vec::as_slice).unwrap_or_default()))
+                formats::accounts::logins(&passwd, shadow.known().map(Vec::as_slice).unwrap_or_default())
+                    .map_or_else(Fact::Unknown, Fact::Known)
             }
         }
     }

@@ -220,6 +220,42 @@ pub const BREAKS: &[Break] = &[
     },
     Break {
         control: "host-docker-group-members",
+        how: "by other lines of the same number or name, and as an administrator",
+        breaks: |tree| {
+            tree.edit("/etc/group", "docker:x:997:app", "docker:x:997:\ndock:x:+997:mallory\ndocker:x:997:app,bob");
+            tree.edit("/etc/gshadow", "docker:!::app", "docker:!:eve:app\ndock:!::mallory");
+        },
+        findings: &[
+            automatic("mallory", "in the group dock, which owns the API socket", TRUSTED),
+            automatic("bob", "in the group docker, which owns the API socket", TRUSTED),
+            automatic("eve", "an administrator of the group docker, which owns the API socket", TRUSTED),
+        ],
+        also: &[],
+    },
+    Break {
+        control: "host-docker-group-members",
+        how: "a line that harden can't rewrite",
+        breaks: |tree| tree.edit("/etc/group", "docker:x:997:app", "docker:x:997:app\n dock:x:997:mallory"),
+        findings: &[manual(
+            "mallory",
+            "in the group dock, which owns the API socket",
+            TRUSTED,
+            "take mallory out of dock in /etc/group by hand: harden can't rewrite that line",
+        )],
+        also: &[],
+    },
+    Break {
+        control: "host-docker-group-members",
+        how: "a group whose number can't be read",
+        breaks: |tree| tree.edit("/etc/group", "root:x:0:", "root:x:0:\ndock:x:0x3e5:mallory"),
+        findings: &[unknown(
+            "docker",
+            "/etc/group:2: `0x3e5` of dock is no number of a user or group; correct or remove the line",
+        )],
+        also: &[],
+    },
+    Break {
+        control: "host-docker-group-members",
         how: "by the primary group",
         breaks: |tree| tree.edit("/etc/passwd", "app:x:1000:1000", "eve:x:1001:997::/home/eve:/bin/sh\napp:x:1000:1000"),
         findings: &[manual(
@@ -239,6 +275,21 @@ pub const BREAKS: &[Break] = &[
         },
         findings: &[automatic("bob", "in the group app, which owns the API socket", TRUSTED)],
         also: &["socket-docker-owner /run/docker.sock"],
+    },
+    Break {
+        control: "host-docker-group-members",
+        how: "a second socket belongs to another group",
+        breaks: |tree| {
+            tree.edit(
+                DOCKER_SOCKET,
+                "ListenStream=/run/docker.sock\n",
+                "ListenStream=/run/docker.sock\nListenStream=/run/a.sock\n",
+            );
+            tree.edit("/etc/group", "app:x:1000:", "app:x:1000:bob");
+            tree.socket("/run/a.sock", APP);
+        },
+        findings: &[automatic("bob", "in the group app, which owns the API socket", TRUSTED)],
+        also: &["socket-docker-owner /run/a.sock"],
     },
     Break {
         control: "daemon-remote-access-ssh",
@@ -337,6 +388,16 @@ pub const BREAKS: &[Break] = &[
     Break {
         control: "host-session-timeout",
         how: "worked out by the shell",
+        breaks: |tree| tree.write("/etc/profile.d/x.sh", "# x\nif [ \"$USER\" = ci ]; then TMOUT=0; fi\n"),
+        findings: &[unknown(
+            "TMOUT",
+            "/etc/profile.d/x.sh:2: TMOUT is changed by more than a plain assignment that always runs; what it comes to can't be told",
+        )],
+        also: &[],
+    },
+    Break {
+        control: "host-session-timeout",
+        how: "computed by the shell",
         breaks: |tree| tree.write("/etc/profile.d/x.sh", "readonly TMOUT=${T:-600}\n"),
         findings: &[unknown(
             "TMOUT",
@@ -987,6 +1048,7 @@ fn values_that_a_policy_has_to_give() {
     // Who has nobody in the group, and no login, needs no policy.
     facts.machine.logins = Fact::Known(vec![login("svc", 7, "/usr/sbin/nologin", Password::Set)]);
     edit(&mut facts, "/etc/group", "docker:x:997:app", "docker:x:997:root");
+    edit(&mut facts, "/etc/gshadow", "docker:!::app", "docker:!::");
     let assessment = harden::assess::assess(&baseline, &facts, &limits).unwrap_or_else(|error| panic!("{error}"));
     for (control, target) in [("host-docker-group-members", "docker"), ("host-unused-accounts", "logins with a password")] {
         let found: Vec<_> = of(&assessment, control).map(|finding| (finding.target.as_str(), finding.status)).collect();

@@ -289,7 +289,7 @@ impl Tree {
     }
 
     /// A real socket, as left by a daemon that listens on it.
-    fn socket(&self, path: &str, gid: u32) {
+    pub fn socket(&self, path: &str, gid: u32) {
         let place = self.at(path);
         fs::create_dir_all(place.parent().expect("a directory above")).expect("directories");
         drop(UnixListener::bind(&place).unwrap_or_else(|error| panic!("{path}: {error}")));

@@ -4,7 +4,8 @@ use super::{Reading, Seen, list, of};
 use crate::baseline::control::{HostCheck, Place};
 use crate::change::Edit;
 use crate::fact::{Fact, Facts, Login, Password};
-use crate::formats::accounts::{Accounts, lets_in};
+use crate::formats::accounts::{Accounts, By, Member, lets_in};
+use crate::formats::group_file;
 use crate::kinds::{Context, layout};
 use crate::observe::Observer;
 
@@ -44,75 +45,131 @@ fn content<'f>(facts: &'f Facts, path: &str) -> Result<&'f [u8], String> {
     }
 }
 
-/// The accounts of this root, and the group that owns the API socket, with where that was seen.
-fn api_accounts(check: &HostCheck, context: &Context) -> Result<(Accounts, String, String), Seen> {
-    let facts = context.facts;
-    let target = of(check).unwrap_or("docker").to_owned();
-    let read = |path| content(facts, path).map_err(|why| Seen::Unknown(target.clone(), why));
-    let accounts = Accounts::parse(read(PASSWD)?, read(GROUP)?);
-    for path in context.effective.docker_sockets(facts) {
-        match facts.files.get(&path) {
-            Some(Fact::Known(socket)) => {
-                return match accounts.group_name(socket.gid) {
-                    Some(name) => {
-                        let name = name.to_owned();
-                        Ok((accounts, name, format!("{path} belongs to the group {}", socket.gid)))
-                    }
-                    None => Err(Seen::Unknown(
-                        socket.gid.to_string(),
-                        format!(
-                            "{path} belongs to the group {}, which {GROUP} does not name; it may be a directory service's",
-                            socket.gid
-                        ),
-                    )),
-                };
+/// A group that can use the API.
+struct Owner {
+    gid: u32,
+    /// Where that was seen.
+    seen_at: String,
+}
+
+/// The groups that own the API's sockets, each once; and what can't be told of them.
+fn owners(target: &str, accounts: &Accounts, context: &Context) -> (Vec<Owner>, Vec<Seen>) {
+    let (mut owners, mut seen): (Vec<Owner>, Vec<Seen>) = (Vec::new(), Vec::new());
+    for path in context.effective.docker_sockets(context.facts) {
+        let gid = match context.facts.files.get(&path) {
+            Some(Fact::Known(socket)) => socket.gid,
+            Some(Fact::Unknown(why)) => {
+                seen.push(Seen::Unknown(path, why.clone()));
+                continue;
             }
-            Some(Fact::Unknown(why)) => return Err(Seen::Unknown(target, why.clone())),
-            _ => {}
+            _ => continue,
+        };
+        if owners.iter().any(|owner| owner.gid == gid) {
+            continue;
+        }
+        let seen_at = format!("{path} belongs to the group {gid}");
+        if accounts.group_name(gid).is_none() {
+            let why = format!("{seen_at}, which {GROUP} does not name; it may be a directory service's");
+            seen.push(Seen::Unknown(gid.to_string(), why));
+        }
+        owners.push(Owner { gid, seen_at });
+    }
+    if owners.is_empty() && seen.is_empty() {
+        match accounts.gid(target) {
+            Some(gid) => {
+                owners.push(Owner { gid, seen_at: format!("no API socket is there; {target} is the group that it would get") })
+            }
+            None => seen.push(Seen::Nothing(target.into(), format!("there is no API socket, and no group {target}"))),
         }
     }
-    match accounts.members(&target) {
-        Some(_) => Ok((accounts, target.clone(), format!("no API socket is there; {target} is the group that it would get"))),
-        None => Err(Seen::Nothing(target.clone(), format!("there is no API socket, and no group {target}"))),
-    }
+    (owners, seen)
 }
 
 pub fn api_group(check: &HostCheck, context: &Context) -> Vec<Seen> {
-    if layout::owner(context.facts).is_some() {
+    let facts = context.facts;
+    let target = of(check).unwrap_or("docker");
+    if layout::owner(facts).is_some() {
         let reason = "the socket of a rootless dockerd is its user's own, and nobody is root by it";
-        return vec![Seen::Nothing(of(check).unwrap_or("docker").to_owned(), reason.into())];
+        return vec![Seen::Nothing(target.into(), reason.into())];
     }
-    let (accounts, group, seen_at) = match api_accounts(check, context) {
-        Ok(found) => found,
-        Err(seen) => return vec![seen],
+    let read = |path| content(facts, path);
+    let parsed = read(PASSWD).and_then(|passwd| Accounts::parse(passwd, read(GROUP)?, read(GSHADOW)?));
+    let accounts = match parsed {
+        Ok(accounts) => accounts,
+        Err(why) => return vec![Seen::Unknown(target.into(), why)],
     };
-    let members: Vec<&str> = accounts.members(&group).unwrap_or_default().into_iter().filter(|name| *name != ROOT).collect();
-    let note = remote(context.facts);
-    if members.is_empty() {
-        let (shown, evidence) = (format!("{group} has no members"), vec![seen_at]);
-        return vec![Seen::of(Reading { target: group, value: list([""; 0]), shown, evidence, note, ..Reading::default() })];
+    let (owners, mut seen) = owners(target, &accounts, context);
+    let note = remote(facts);
+    let mut found: Vec<(&Owner, Member)> = Vec::new();
+    for owner in &owners {
+        let members: Vec<Member> = accounts.members(owner.gid).into_iter().filter(|member| member.user != ROOT).collect();
+        if let (true, Some(group)) = (members.is_empty(), accounts.group_name(owner.gid)) {
+            let (shown, evidence) = (format!("{group} has no members"), vec![owner.seen_at.clone()]);
+            let (target, value, note) = (group.to_owned(), list([""; 0]), note.clone());
+            seen.push(Seen::of(Reading { target, value, shown, evidence, note, ..Reading::default() }));
+        }
+        found.extend(members.into_iter().map(|member| (owner, member)));
     }
-    let member = |name: &&str| {
-        let primary = accounts.is_primary(name, &group);
-        let edits =
-            [GROUP, GSHADOW].map(|file| Edit::LeaveGroup { file: file.into(), group: group.clone(), user: (*name).to_owned() });
-        let shadowed = matches!(context.facts.files.get(GSHADOW), Some(Fact::Known(_)));
-        let edits = edits.into_iter().take(if shadowed { 2 } else { 1 }).collect();
-        let manual =
-            primary.then(|| format!("{group} is the primary group of {name}: give it another with `usermod -g GROUP {name}`"));
-        let place = if primary { PASSWD } else { GROUP };
-        Seen::of(Reading {
-            target: (*name).to_owned(),
-            value: list([name]),
-            shown: format!("in the group {group}, which owns the API socket"),
-            desired: Some("not in it, or among trusted_docker_users".into()),
-            evidence: vec![seen_at.clone(), format!("{place} has {name} in {group}")],
-            note: note.clone(),
-            manual,
-            edits,
-        })
+    let mut users: Vec<&str> = Vec::new();
+    for (_, member) in &found {
+        if !users.contains(&member.user) {
+            users.push(member.user);
+        }
+    }
+    seen.extend(users.iter().map(|user| {
+        let ways: Vec<&(&Owner, Member)> = found.iter().filter(|(_, member)| member.user == *user).collect();
+        self::user(user, &ways, note.clone(), facts)
+    }));
+    seen
+}
+
+/// What was seen of one user who can use the API in these ways.
+fn user(name: &str, ways: &[&(&Owner, Member)], note: Option<String>, facts: &Facts) -> Seen {
+    let (mut groups, mut evidence, mut edits, mut manual) = (Vec::new(), Vec::new(), Vec::new(), None);
+    for (owner, Member { group, by, .. }) in ways {
+        if !evidence.contains(&owner.seen_at) {
+            evidence.push(owner.seen_at.clone());
+        }
+        if !groups.contains(group) {
+            groups.push(group.clone());
+        }
+        let (file, role) = match by {
+            By::Group => (GROUP, ""),
+            By::Gshadow => (GSHADOW, ""),
+            By::Administrator => (GSHADOW, " as an administrator, who can add anybody"),
+            By::Primary => (PASSWD, ""),
+        };
+        evidence.push(format!("{file} has {name} in {group}{role}"));
+        if *by == By::Primary {
+            manual = Some(format!("{group} is the primary group of {name}: give it another with `usermod -g GROUP {name}`"));
+            continue;
+        }
+        let bytes = content(facts, file).unwrap_or_default();
+        if group_file::without(bytes, group, &[name.to_owned()]) == bytes {
+            let by_hand = || format!("take {name} out of {group} in {file} by hand: harden can't rewrite that line");
+            manual = manual.or_else(|| Some(by_hand()));
+        }
+        let edit = Edit::LeaveGroup { file: file.into(), group: group.clone(), user: name.to_owned() };
+        if !edits.contains(&edit) {
+            edits.push(edit);
+        }
+    }
+    let only_administrates = ways.iter().all(|(_, member)| member.by == By::Administrator);
+    let role = if only_administrates { "an administrator of" } else { "in" };
+    let which = match groups.as_slice() {
+        [group] => format!("the group {group}, which owns the API socket"),
+        groups => format!("the groups {}, which own the API socket", groups.join(", ")),
     };
-    members.iter().map(member).collect()
+    Seen::of(Reading {
+        target: name.to_owned(),
+        value: list([name]),
+        shown: format!("{role} {which}"),
+        desired: Some("not in it, or among trusted_docker_users".into()),
+        evidence,
+        note,
+        manual,
+        edits,
+    })
 }
 
 /// Says so where groups come from elsewhere too: those members can't be listed.

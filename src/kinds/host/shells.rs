@@ -32,6 +32,11 @@ pub fn timeout(context: &Context) -> Seen {
                 seen = true;
                 let content = file.content.as_ref().map(|content| content.0.as_slice()).unwrap_or_default();
                 let said = session_timeout::parse(&String::from_utf8_lossy(content));
+                if let Some(line) = said.unclear {
+                    let why =
+                        "TMOUT is changed by more than a plain assignment that always runs; what it comes to can't be told";
+                    return Seen::Unknown(target, format!("{path}:{line}: {why}"));
+                }
                 readonly |= said.readonly;
                 values.extend(said.values.into_iter().map(|(value, line)| (value, format!("{path}:{line}"))));
             }
