@@ -451,8 +451,8 @@ pub const BREAKS: &[Break] = &[
             manual(
                 "guest",
                 "able to log in with an empty password, so that anyone gets in",
-                "locked, or among allowed_login_users",
-                "if nobody needs it: `usermod --lock --expiredate 1 guest`",
+                "with a password, or locked",
+                "`passwd guest`, or if nobody needs it: `usermod --lock --expiredate 1 guest`",
             ),
             manual(
                 "accounts with the number 0",
@@ -1053,6 +1053,25 @@ fn values_that_a_policy_has_to_give() {
     for (control, target) in [("host-docker-group-members", "docker"), ("host-unused-accounts", "logins with a password")] {
         let found: Vec<_> = of(&assessment, control).map(|finding| (finding.target.as_str(), finding.status)).collect();
         assert!(found.contains(&(target, Status::Compliant)), "{control}: {found:?}");
+    }
+}
+
+/// Being allowed to log in is not being allowed in without a password, be it root.
+#[test]
+fn an_empty_password_is_on_no_list() {
+    let allowed = [r#"allowed_login_users=["bob", "root"]"#.to_owned()];
+    let baseline = harden::baseline::load("guide", &allowed).unwrap_or_else(|error| panic!("{error}"));
+    let limits = harden::assess::Limits { max_risk: harden::baseline::control::Risk::Safe, wanted: &|_, _| true };
+    for (name, password, expected) in [
+        ("bob", Password::Set, Status::Compliant),
+        ("bob", Password::Empty, Status::Drift),
+        ("root", Password::Empty, Status::Drift),
+    ] {
+        let mut facts = live::green();
+        facts.machine.logins = Fact::Known(vec![login(name, 1000, "/bin/sh", password)]);
+        let assessment = harden::assess::assess(&baseline, &facts, &limits).unwrap_or_else(|error| panic!("{error}"));
+        let finding = of(&assessment, "host-unused-accounts").find(|finding| finding.target == name).expect(name);
+        assert_eq!(finding.status, expected, "{name} {password:?}");
     }
 }
 

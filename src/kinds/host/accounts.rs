@@ -196,20 +196,36 @@ pub fn logins(context: &Context) -> Vec<Seen> {
         Err(seen) => return seen,
     };
     let shell = |login: &&Login| lets_in(&login.shell);
-    let able = logins.iter().filter(shell).filter(|login| login.password != Password::Locked && login.name != ROOT);
+    let able = logins.iter().filter(shell).filter(|login| match login.password {
+        Password::Locked => false,
+        Password::Empty => true,
+        _ => login.name != ROOT,
+    });
     let seen: Vec<Seen> = able
         .map(|login| {
-            let what = match login.password {
-                Password::Empty => "an empty password, so that anyone gets in",
-                _ => "a password",
+            let name = &login.name;
+            // Whoever may log in, none does so without a password: that is on no list.
+            let (value, what, desired, manual) = match login.password {
+                Password::Empty => (
+                    format!("{name} without a password"),
+                    "an empty password, so that anyone gets in",
+                    "with a password, or locked",
+                    format!("`passwd {name}`, or if nobody needs it: `usermod --lock --expiredate 1 {name}`"),
+                ),
+                _ => (
+                    name.clone(),
+                    "a password",
+                    "locked, or among allowed_login_users",
+                    format!("if nobody needs it: `usermod --lock --expiredate 1 {name}`"),
+                ),
             };
             Seen::of(Reading {
-                target: login.name.clone(),
-                value: list([&login.name]),
+                target: name.clone(),
+                value: list([value]),
                 shown: format!("able to log in with {what}"),
-                desired: Some("locked, or among allowed_login_users".into()),
+                desired: Some(desired.into()),
                 evidence: vec![format!("{PASSWD}: shell {}", if login.shell.is_empty() { "/bin/sh" } else { &login.shell })],
-                manual: Some(format!("if nobody needs it: `usermod --lock --expiredate 1 {}`", login.name)),
+                manual: Some(manual),
                 ..Reading::default()
             })
         })
