@@ -186,6 +186,19 @@ fn a_named_docker_service_is_corrected() {
     );
 }
 
+/// A port that the flags open, and that this baseline wants verified, is not passed over in silence.
+#[test]
+fn an_open_port_of_a_named_docker_service_is_told() {
+    let tree = Tree::empty();
+    let unit = "[Service]\nExecStart=/usr/bin/dockerd -H fd:// -H tcp://0.0.0.0:2375\n";
+    let file = tree.file("/docker.service", unit, 0o644).at("/docker.service");
+    let ran = generate(&["docker-service.conf", "-b", "cis-l1", "--merge", file.to_str().unwrap()], None).expect(0);
+    let said = ran.stderr();
+    let lines: Vec<&str> = said.lines().collect();
+    assert!(lines.iter().any(|line| line.contains("left out daemon-tcp-requires-tlsverify: ")), "{ran}");
+    assert!(lines.windows(2).all(|pair| pair[0] != pair[1]), "{ran}");
+}
+
 #[test]
 fn the_docker_service_of_a_tree_is_corrected() {
     let tree = Tree::host();

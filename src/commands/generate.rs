@@ -2,10 +2,13 @@
 //!
 //! It is the same judging and planning as everywhere, on the facts of a host that has Docker and nothing configured.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
+use serde_json::Value;
+
 use crate::assess::{self, Assessment, Limits};
-use crate::baseline::control::{Risk, Want};
+use crate::baseline::control::{DaemonCondition, Risk, Want};
 use crate::change::Effect;
 use crate::cli::{Artifact, Common};
 use crate::commands::{Ending, load_baseline, open_host, output};
@@ -15,6 +18,7 @@ use crate::finding::{FixKind, Status};
 use crate::formats::daemon_json::Document;
 use crate::formats::{argv, rules_d, sysctl};
 use crate::kinds::effective::{ConfigFile, DEFAULT_CONFIG_FILE, Effective, SERVICE, SOCKET};
+use crate::kinds::listens::{HOSTS, is_loopback, tcp_address};
 use crate::observe::{self, RULES_DIR};
 use crate::plan::{Plan, drop_in_path};
 
@@ -91,7 +95,13 @@ fn serves(want: &Want, artifact: Artifact) -> bool {
 fn speaks_of_flags(want: &Want, effective: &Effective) -> bool {
     let given = |key: &str| effective.unit_flag(key).is_some();
     match want {
-        Want::Daemon(want) => want.key.iter().any(|key| given(&key.name)),
+        Want::Daemon(want) => {
+            // Where it listens is what asks for TLS, whatever is said of TLS.
+            let hosts = effective.unit_flag(HOSTS).map(|(hosts, _)| hosts);
+            let hosts = hosts.as_ref().and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+            let listens = hosts.filter_map(tcp_address).any(|address| !is_loopback(address));
+            (listens && want.met_by.contains(&DaemonCondition::NoRemoteTcp)) || want.key.iter().any(|key| given(&key.name))
+        }
         Want::DaemonConfig(_) => match (&effective.unit, &effective.file) {
             (Some((_, flags)), ConfigFile::Parsed(document)) => !argv::conflicts(flags, document).is_empty(),
             _ => false,
@@ -132,11 +142,15 @@ fn content(plan: &Plan, target: &str) -> Option<Vec<u8>> {
 
 /// Says on stderr what the artifact does not hold although the baseline wants it.
 fn left_out(assessment: &Assessment) {
+    let mut said = BTreeSet::new();
     for finding in &assessment.findings {
         let manual = finding.status == Status::Drift && finding.fix.kind == FixKind::Manual;
         if manual || matches!(finding.status, Status::NotApplicable | Status::Unknown) {
             let reason = finding.fix.reason.as_deref().unwrap_or_default();
-            output::note(&format!("left out {}: {reason}", finding.control));
+            let line = format!("left out {}: {reason}", finding.control);
+            if said.insert(line.clone()) {
+                output::note(&line);
+            }
         }
     }
 }
