@@ -53,7 +53,9 @@ fn for_one_reason(group: &[&Finding], view: &View, page: &mut Page) -> io::Resul
     }
     for finding in group {
         page.line(TEXT + 2, &[plain(&finding.control), plain("  "), plain(&finding.target)])?;
-        page.item(TEXT + 2, span(FAINT, "wanted"), LABEL, &[plain(&finding.desired)])?;
+        if !finding.desired.is_empty() {
+            page.item(TEXT + 2, span(FAINT, "wanted"), LABEL, &[plain(&finding.desired)])?;
+        }
     }
     Ok(())
 }
@@ -87,7 +89,7 @@ fn of_one_control(group: &[&Finding], view: &View, page: &mut Page) -> io::Resul
         page.line(TEXT, &[span(FAINT, format!("and {rest} more for other reasons (-v shows them all)"))])?;
     }
     match group.first() {
-        Some(first) if view.verbose => label(page, "wanted", &[plain(&first.desired)]),
+        Some(first) if view.verbose && !first.desired.is_empty() => label(page, "wanted", &[plain(&first.desired)]),
         _ => Ok(()),
     }
 }
